@@ -1,0 +1,19 @@
+export { Deferred } from './async/deferred.ts'
+export { SerialQueue } from './async/serial-queue.ts'
+export { WaitList } from './async/wait-list.ts'
+export { ByteReader } from './bytes/byte-reader.ts'
+export { ByteWriter } from './bytes/byte-writer.ts'
+export { commonPrefixLength, compareBytes, compareRanges, equalBytes, prefixSuccessor } from './bytes/compare.ts'
+export { concatBytes } from './bytes/concat.ts'
+export { fromHex, printableBytes, toHex, utf8Decode, utf8Encode } from './bytes/text.ts'
+export { crc32c, maskCrc32c, unmaskCrc32c } from './checksum/crc32c.ts'
+export { abortError, type Clock, sleep, systemClock, throwIfAborted, type Timer } from './clock/clock.ts'
+export {
+  isMoraineError,
+  MoraineError,
+  type MoraineErrorCode,
+  type MoraineErrorDetail,
+  unreachable,
+} from './error/moraine-error.ts'
+export { murmur3 } from './hash/murmur3.ts'
+export { type Random, randomHex, SeededRandom, systemRandom } from './random/random.ts'

@@ -1,0 +1,13 @@
+export type {
+  CallOptions,
+  GetOptions,
+  ListOptions,
+  ListPage,
+  ObjectBody,
+  ObjectInfo,
+  ObjectSource,
+  ObjectStore,
+  ObjectStoreTraits,
+  PutOptions,
+  PutOutcome,
+} from './object-store.ts'
