@@ -3,7 +3,9 @@
  * implement it; `@moraine/testing` exports the suite that proves an implementation.
  *
  * Rules that every driver keeps:
- * - A key is UTF-8 text of 1 to 1024 bytes, `/`-separated, without empty, `.` or `..` segments; others are INVALID.
+ * - A key is UTF-8 text of 1 to 1024 bytes, `/`-separated, without control characters and without empty, `.` or `..`
+ *   segments or such of more than 255 bytes; others are INVALID. No key may be a folder of another (`a` and `a/b`):
+ *   stores that keep folders refuse the second one.
  * - An object appears whole or not at all; after `put` resolves, every later `get`, `head` and `list` sees it.
  * - `ifAbsent` is decided atomically by the store: of any number of concurrent creates of one key, one wins.
  * - A call that may or may not have happened (time-out, lost connection, 5xx, 409) rejects with UNAVAILABLE.
@@ -47,8 +49,10 @@ export interface ObjectStore {
 }
 
 export interface ObjectStoreTraits {
-  /** Listings come in key order (everywhere but S3 Express directory buckets). */
+  /** Listings come in key order, by UTF-8 bytes (everywhere but S3 Express directory buckets). */
   readonly orderedList: boolean
+  /** Bodies from `thresholdBytes` on are sent in parts of `partSizeBytes`, one request each and two more around them. */
+  readonly multipart?: { readonly thresholdBytes: number; readonly partSizeBytes: number } | undefined
 }
 
 export interface CallOptions {
@@ -86,7 +90,7 @@ export interface ObjectInfo {
 }
 
 export interface ListOptions extends CallOptions {
-  /** Only keys greater than this one. */
+  /** Only keys greater than this one. Ignored when `token` is given. */
   readonly startAfter?: string | undefined
   /** Where the previous page ended: its `nextToken`. */
   readonly token?: string | undefined
