@@ -1,0 +1,246 @@
+import { MoraineError, murmur3 } from '@moraine/base'
+import type { EntryIterator } from '../iterator/entry-iterator.ts'
+import { Arena, type ArenaPool, CHUNK_BYTES } from './arena.ts'
+import { HashIndex, SEGMENT_BUCKETS } from './hash-index.ts'
+import { MemtableIterator } from './memtable-iterator.ts'
+import { MAX_BRANCH_WORDS, RadixTree } from './radix-tree.ts'
+import { RecordStore } from './record-store.ts'
+
+export interface MemtableOptions {
+  /** Whether the data sits in SharedArrayBuffers, so that another thread attaches without a copy. Default false. */
+  readonly shared?: boolean
+  /** Bytes taken at once for each of the two arenas, 64 KiB (the default) to 1 MiB; they grow by 1 MiB. */
+  readonly initialBytes?: number
+  /** Where 1 MiB chunks come from and go back to. */
+  readonly pool?: ArenaPool
+}
+
+/** A sealed memtable as structured-cloneable data. Cloning copies nothing when the memtable is shared. */
+export interface MemtableImage {
+  readonly recordChunks: readonly ArrayBufferLike[]
+  readonly indexChunks: readonly ArrayBufferLike[]
+  readonly largeValues: readonly Uint8Array[]
+  readonly head: number
+  readonly root: number
+  readonly bucketCount: number
+  readonly segmentAddresses: readonly number[]
+  readonly shared: boolean
+  readonly entryCount: number
+  readonly rawBytes: number
+  readonly smallestSeq: number
+  readonly largestSeq: number
+}
+
+const MIN_INITIAL_BYTES = 65_536
+const MAX_KEY_BYTES = 65_535
+const MAX_VALUE_BYTES = 0x4000_0000
+
+/**
+ * The sorted buffer of recent writes: an ordered, insert-only map from (key ascending, sequence descending) to
+ * (kind, value), written by one thread.
+ *
+ *     HashIndex --(point reads)--> key record -> newest version -> ... -> first version
+ *     RadixTree --(seeks)-------->     |  key list, in order
+ *                                  key record -> ...
+ *
+ * Records and data lie in one arena, hash buckets and tree branches in another (see RecordStore, HashIndex,
+ * RadixTree). Everything grows in small steps that copy nothing, memory by 1 MiB and the hash index by one bucket a
+ * key, so that no insert is much slower than another.
+ *
+ * Another thread may read the memtable once it is sealed, that is, after the last insert: see `image`.
+ */
+export class Memtable {
+  readonly #recordArena: Arena
+  readonly #indexArena: Arena
+  readonly #records: RecordStore
+  readonly #tree: RadixTree
+  readonly #index: HashIndex
+  readonly #shared: boolean
+  readonly #attached: boolean
+  #entryCount = 0
+  #rawBytes = 0
+  #smallestSeq = 0
+  #largestSeq = 0
+
+  /** `image` is what `attach` passes. */
+  constructor(options: MemtableOptions = {}, image?: MemtableImage) {
+    this.#shared = image?.shared ?? options.shared ?? false
+    this.#attached = image !== undefined
+    if (image !== undefined) {
+      this.#recordArena = new Arena(undefined, image.recordChunks)
+      this.#indexArena = new Arena(undefined, image.indexChunks)
+      this.#records = new RecordStore(this.#recordArena, this.#shared, image.head, [...image.largeValues])
+      this.#tree = new RadixTree(this.#indexArena, this.#records, image.root)
+      this.#index = new HashIndex(this.#indexArena, this.#records, image.bucketCount, image.segmentAddresses)
+      this.#entryCount = image.entryCount
+      this.#rawBytes = image.rawBytes
+      this.#smallestSeq = image.smallestSeq
+      this.#largestSeq = image.largestSeq
+      return
+    }
+    const wanted = options.initialBytes ?? MIN_INITIAL_BYTES
+    const firstChunkBytes = Math.min(CHUNK_BYTES, Math.max(MIN_INITIAL_BYTES, Math.ceil(wanted / 4) * 4))
+    const arenaOptions = { shared: this.#shared, firstChunkBytes, pool: options.pool }
+    this.#recordArena = new Arena(arenaOptions)
+    this.#indexArena = new Arena(arenaOptions)
+    this.#records = new RecordStore(this.#recordArena, this.#shared)
+    this.#tree = new RadixTree(this.#indexArena, this.#records)
+    this.#index = new HashIndex(this.#indexArena, this.#records)
+  }
+
+  /** The memtable of another thread, read-only. The image must have been taken after the last insert. */
+  static attach(image: MemtableImage): Memtable {
+    return new Memtable({}, image)
+  }
+
+  get entryCount(): number {
+    return this.#entryCount
+  }
+
+  get isEmpty(): boolean {
+    return this.#entryCount === 0
+  }
+
+  /** Bytes of memory held: whole chunks and large values. */
+  get memoryBytes(): number {
+    return this.#records.memoryBytes + this.#indexArena.memoryBytes
+  }
+
+  /** Bytes of all keys and values inserted, every version counted with its key. */
+  get rawBytes(): number {
+    return this.#rawBytes
+  }
+
+  /** 0 while empty. */
+  get smallestSeq(): number {
+    return this.#smallestSeq
+  }
+
+  /** 0 while empty. */
+  get largestSeq(): number {
+    return this.#largestSeq
+  }
+
+  /**
+   * Adds the entry, copying `key[keyStart, keyEnd)` (0 to 65,535 bytes) and `value[valueStart, valueEnd)` (up to
+   * 1 GiB). `seq` is greater than every one before; `kind` is an EntryKind. Either adds the entry or throws
+   * (INVALID: too long; INTERNAL: sequence out of order, released, attached, full) and changes nothing.
+   */
+  insert(
+    seq: number,
+    kind: number,
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    this.#records.checkUsable()
+    this.#checkInsert(seq, keyEnd - keyStart, valueEnd - valueStart)
+    const hash = murmur3(key, keyStart, keyEnd) | 0
+    const existing = this.#index.find(hash, key, keyStart, keyEnd)
+    if (existing === 0) {
+      // All that can fail comes first.
+      this.#indexArena.reserve(SEGMENT_BUCKETS + MAX_BRANCH_WORDS)
+      const record = this.#records.createKey(hash, seq, kind, key, keyStart, keyEnd, value, valueStart, valueEnd)
+      this.#records.linkBefore(record, this.#tree.insert(key, keyStart, keyEnd, record))
+      this.#index.insert(record)
+    } else {
+      this.#records.addVersion(existing, seq, kind, value, valueStart, valueEnd)
+    }
+    if (this.#entryCount === 0) this.#smallestSeq = seq
+    this.#entryCount++
+    this.#largestSeq = seq
+    this.#rawBytes += keyEnd - keyStart + (valueEnd - valueStart)
+  }
+
+  /** The newest entry of `key[keyStart, keyEnd)` with a sequence of at most `maxSeq`: a reference, or -1. */
+  find(key: Uint8Array, keyStart: number, keyEnd: number, maxSeq: number): number {
+    this.#records.checkUsable()
+    const record = this.#index.find(murmur3(key, keyStart, keyEnd) | 0, key, keyStart, keyEnd)
+    if (record === 0) return -1
+    const version = this.#records.versionAt(record, maxSeq)
+    return version === 0 ? -1 : version
+  }
+
+  kindOf(ref: number): number {
+    this.#records.checkUsable()
+    return this.#records.kindOf(ref)
+  }
+
+  seqOf(ref: number): number {
+    this.#records.checkUsable()
+    return this.#records.seqOf(ref)
+  }
+
+  /** The array that holds the value, from valueStartOf to valueEndOf. It must not be written to, nor kept. */
+  valueBytesOf(ref: number): Uint8Array {
+    this.#records.checkUsable()
+    return this.#records.valueBytesOf(ref)
+  }
+
+  valueStartOf(ref: number): number {
+    this.#records.checkUsable()
+    return this.#records.valueStartOf(ref)
+  }
+
+  valueEndOf(ref: number): number {
+    this.#records.checkUsable()
+    return this.#records.valueStartOf(ref) + this.#records.valueLengthOf(ref)
+  }
+
+  /** A copy of the value in an unshared buffer of its exact size. */
+  valueOf(ref: number): Uint8Array {
+    const start = this.valueStartOf(ref)
+    return this.#records.valueBytesOf(ref).slice(start, start + this.#records.valueLengthOf(ref))
+  }
+
+  /** Not valid until it is positioned. Inserts may go on while it is used; it may or may not see them. */
+  iterator(): EntryIterator {
+    this.#records.checkUsable()
+    return new MemtableIterator(this.#records, this.#tree)
+  }
+
+  /** Handles for `attach` in another thread; only when no insert follows, and `release` only when that thread is done. */
+  image(): MemtableImage {
+    this.#records.checkUsable()
+    return {
+      recordChunks: this.#recordArena.chunks,
+      indexChunks: this.#indexArena.chunks,
+      largeValues: [...this.#records.largeValues],
+      head: this.#records.head,
+      root: this.#tree.root,
+      bucketCount: this.#index.bucketCount,
+      segmentAddresses: [...this.#index.segmentAddresses],
+      shared: this.#shared,
+      entryCount: this.#entryCount,
+      rawBytes: this.#rawBytes,
+      smallestSeq: this.#smallestSeq,
+      largestSeq: this.#largestSeq,
+    }
+  }
+
+  /**
+   * Gives the memory back, of an attached memtable only its views. Every later use of the memtable or of its iterators
+   * throws INTERNAL; a value array that somebody kept would show another memtable's data. Idempotent.
+   */
+  release(): void {
+    this.#records.release()
+    this.#index.release()
+    this.#indexArena.release()
+  }
+
+  #checkInsert(seq: number, keyLength: number, valueLength: number): void {
+    if (this.#attached) throw new MoraineError('INTERNAL', 'a memtable attached from another thread is read-only')
+    if (seq <= this.#largestSeq) {
+      throw new MoraineError('INTERNAL', `sequence ${seq} came after ${this.#largestSeq}; sequences must rise`)
+    }
+    if (keyLength > MAX_KEY_BYTES) {
+      throw new MoraineError('INVALID', `a key of ${keyLength} bytes is too long; keys have at most ${MAX_KEY_BYTES}`)
+    }
+    if (valueLength > MAX_VALUE_BYTES) {
+      throw new MoraineError('INVALID', `a value of ${valueLength} bytes is too long; values have at most 1 GiB`)
+    }
+  }
+}
