@@ -1,4 +1,5 @@
 export { createExactly, type CreateExactlyOptions } from './create-exactly.ts'
+export { FileObjectStore, type FileObjectStoreOptions } from './fs/file-object-store.ts'
 export { MemoryObjectStore, type MemoryObjectStoreOptions } from './memory/memory-object-store.ts'
 export { checkKey, checkPrefix, compareKeys, MAX_KEY_BYTES, MAX_KEY_SEGMENT_BYTES } from './object-key.ts'
 export { sourcePieces, sourceSizeBytes } from './object-source.ts'
