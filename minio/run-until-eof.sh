@@ -6,14 +6,9 @@ set -uo pipefail
 here=$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)
 run=$1
 shift
-# An interrupt at the terminal is the test run's to handle; this process waits for the pipe.
-trap '' INT TERM HUP
-status=0
-if "$@" </dev/null; then
-  echo READY
-  while read -r _; do :; done
-else
-  status=1
-fi
-"$here/stop.sh" --run "$run" --remove 2>/dev/null
-exit $status
+trap '"$here/stop.sh" --run "$run" --remove 2>/dev/null' EXIT
+# Handlers, not `trap ''`: a signal that this shell ignores would be ignored by the servers it starts, too.
+trap 'exit 1' INT TERM HUP
+"$@" </dev/null || exit 1
+echo READY
+while read -r _; do :; done

@@ -23,12 +23,13 @@ for file in "$run"/*.pid; do
   [ -e "$file" ] || continue
   if running "$run" "$name"; then
     pid=$(cat "$file")
-    kill "$pid" 2>/dev/null || true
-    for _ in $(seq 100); do
-      running "$run" "$name" || break
-      sleep 0.05
+    for signal in TERM KILL; do
+      kill -$signal "$pid" 2>/dev/null || true
+      for _ in $(seq 100); do
+        running "$run" "$name" || break 2
+        sleep 0.05
+      done
     done
-    if running "$run" "$name"; then kill -KILL "$pid" 2>/dev/null || true; fi
     stopped=$((stopped + 1))
   fi
   rm -f "$file"

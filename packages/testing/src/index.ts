@@ -1,1 +1,5 @@
-export {}
+export { ensureBucket } from './s3-server/ensure-bucket.ts'
+export { freePorts } from './s3-server/free-ports.ts'
+export { DEFAULT_BUCKET, type S3ServerKind, s3TestServer, type S3TestServer } from './s3-server/s3-test-server.ts'
+export { missingServerLine, type S3ServerSource, type S3ServerWish, serverSources } from './s3-server/server-choice.ts'
+export { type RunningS3Server, startS3Server } from './s3-server/start-s3-server.ts'
