@@ -16,3 +16,6 @@ export type {
   PutOptions,
   PutOutcome,
 } from './object-store.ts'
+export { type Location, parseLocation } from './parse-location.ts'
+export { S3ObjectStore } from './s3/s3-object-store.ts'
+export type { S3ObjectStoreOptions } from './s3/s3-options.ts'

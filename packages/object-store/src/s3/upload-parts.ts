@@ -1,0 +1,67 @@
+import { Readable } from 'node:stream'
+import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, type S3Client } from '@aws-sdk/client-s3'
+import { Upload } from '@aws-sdk/lib-storage'
+import { throwIfAborted } from '@moraine/base'
+
+export interface PartsUpload {
+  readonly client: S3Client
+  readonly bucket: string
+  readonly key: string
+  readonly pieces: readonly Uint8Array[]
+  readonly sizeBytes: number
+  readonly partSizeBytes: number
+  readonly signal: AbortSignal | undefined
+  /** Sends one command within the store's limit of requests. */
+  readonly send: (command: object, signal: AbortSignal | undefined) => Promise<object>
+}
+
+const MAX_PARTS = 10_000
+const PARTS_IN_FLIGHT = 4
+const ABORT_ATTEMPTS = 3
+
+/**
+ * Sends a large body as a multipart upload. When it resolves the object is there; when it rejects, the upload has
+ * been aborted on the server, so that no parts are left to be paid for. (A process that dies in between leaves them:
+ * give the bucket a lifecycle rule that aborts incomplete multipart uploads.)
+ */
+export async function uploadParts(upload: PartsUpload): Promise<void> {
+  const { pieces, signal } = upload
+  let failed = false
+  // The library keeps uploading the other parts after one has failed, and on abort it returns before the server was
+  // told. So it gets a client that refuses further parts after a failure and knows the signal, and no signal itself.
+  const send = async (command: object): Promise<object> => {
+    if (command instanceof AbortMultipartUploadCommand) return abortUpload(upload, command)
+    throwIfAborted(signal)
+    if (failed) throw new Error('another part of the upload has failed')
+    try {
+      // Creation is not interrupted: the id in its answer is what the upload is aborted by.
+      return await upload.send(command, command instanceof CreateMultipartUploadCommand ? undefined : signal)
+    } catch (error) {
+      failed = true
+      throw error
+    }
+  }
+  await new Upload({
+    client: { config: upload.client.config, send } as unknown as S3Client,
+    params: {
+      Bucket: upload.bucket,
+      Key: upload.key,
+      Body: pieces.length === 1 ? (pieces[0] as Uint8Array) : Readable.from(pieces),
+      ContentLength: upload.sizeBytes,
+    },
+    queueSize: PARTS_IN_FLIGHT,
+    partSize: Math.max(upload.partSizeBytes, Math.ceil(upload.sizeBytes / MAX_PARTS)),
+  }).done()
+}
+
+/** Tells the server, a few times if need be. Its failure must not hide why the upload was aborted. */
+async function abortUpload(upload: PartsUpload, command: AbortMultipartUploadCommand): Promise<object> {
+  for (let attempt = 0; attempt < ABORT_ATTEMPTS; attempt++) {
+    try {
+      return await upload.send(command, undefined)
+    } catch {
+      continue
+    }
+  }
+  return {}
+}
