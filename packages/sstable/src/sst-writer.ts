@@ -1,0 +1,224 @@
+import { crc32c, maskCrc32c, MoraineError, printableBytes } from '@moraine/base'
+import { DataBlockBuilder } from './block/data-block-builder.ts'
+import { ChunkedOutput } from './chunked-output.ts'
+import { CompressionType } from './compression/compression-type.ts'
+import { compressLz4Block } from './compression/lz4-block.ts'
+import { EntryKind } from './entry-kind.ts'
+import { HashCollector } from './filter/hash-collector.ts'
+import { filterHash } from './filter/key-filter.ts'
+import { BLOCK_TRAILER_BYTES, writeBlockTrailer } from './format/block-trailer.ts'
+import { KEY_TRAILER_BYTES } from './format/internal-key.ts'
+import { IndexBuilder } from './index/index-builder.ts'
+import type { SstSummary } from './sst-summary.ts'
+import { encodeSstTail } from './sst-tail-writer.ts'
+import type { SstWriterSettings } from './sst-writer-settings.ts'
+
+/** Blocks above this are stored raw: compressing them would stop everything else for too long. */
+const MAX_COMPRESSED_BLOCK_BYTES = 64 * 1024 * 1024
+
+/** Larger values go from the caller's array to the output without passing through the block buffer. */
+const STREAMED_VALUE_BYTES = MAX_COMPRESSED_BLOCK_BYTES
+
+/**
+ * Writes one table: entries come in internal order (user key ascending, then sequence number descending), chunks of
+ * the file go out as they fill. Nothing of an argument of `add` is kept.
+ */
+export class SstWriter {
+  readonly #settings: SstWriterSettings
+  readonly #output: ChunkedOutput
+  readonly #block: DataBlockBuilder
+  readonly #index: IndexBuilder
+  readonly #hashes: HashCollector | undefined
+  readonly #blockSizeBytes: number
+  #compressed = new Uint8Array(64 * 1024)
+  #lastKey = new Uint8Array(256)
+  #lastKeyLength = 0
+  #lastSeq = 0
+  #smallestKey = new Uint8Array(0)
+  #smallestSeq = Number.MAX_SAFE_INTEGER
+  #largestSeq = 0
+  #entryCount = 0
+  #deletionCount = 0
+  #mergeCount = 0
+  #rawKeyBytes = 0
+  #rawValueBytes = 0
+  #finished = false
+
+  /** @param emit receives the file's bytes in order; each chunk becomes the receiver's own. */
+  constructor(settings: SstWriterSettings, emit: (chunk: Uint8Array) => void) {
+    this.#settings = settings
+    this.#output = new ChunkedOutput(emit)
+    this.#block = new DataBlockBuilder(settings.restartInterval)
+    this.#index = new IndexBuilder()
+    this.#hashes = settings.filterBitsPerKey > 0 ? new HashCollector() : undefined
+    this.#blockSizeBytes = settings.blockSizeBytes
+  }
+
+  get entryCount(): number {
+    return this.#entryCount
+  }
+
+  /** Size of the file if it were finished now; compression of the open block is not foreseen. */
+  get estimatedSizeBytes(): number {
+    const filter = (this.#hashes?.count ?? 0) * (this.#settings.filterBitsPerKey / 8)
+    return this.#output.length + this.#block.length + this.#index.sizeBytes + Math.ceil(filter) + TAIL_ESTIMATE_BYTES
+  }
+
+  /**
+   * Appends an entry: strictly after the one before in internal order, else INTERNAL. `kind` is put, delete or merge.
+   */
+  add(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    seq: number,
+    kind: number,
+    value: Uint8Array,
+    valueStart: number,
+    valueEnd: number,
+  ): void {
+    const keyLength = keyEnd - keyStart
+    const valueLength = valueEnd - valueStart
+    const lastKey = this.#lastKey
+    const lastLength = this.#lastKeyLength
+    const limit = keyLength < lastLength ? keyLength : lastLength
+    let shared = 0
+    while (shared < limit && lastKey[shared] === key[keyStart + shared]) shared++
+
+    const repeated = shared === keyLength && shared === lastLength && this.#entryCount > 0
+    const ordered = repeated
+      ? seq < this.#lastSeq
+      : this.#entryCount === 0 ||
+        (shared === limit ? keyLength > lastLength : (lastKey[shared] as number) < (key[keyStart + shared] as number))
+    if (!ordered || !(seq >= 0 && seq <= Number.MAX_SAFE_INTEGER) || kind > EntryKind.merge || this.#finished) {
+      throw this.#refusal(key.subarray(keyStart, keyEnd), seq, kind, ordered)
+    }
+    if (this.#settings.externalFile === true && seq !== 0) {
+      throw new MoraineError('INTERNAL', `an external table takes sequence number 0 only, not ${seq}`)
+    }
+
+    const block = this.#block
+    if (block.entryCount > 0 && block.sizeBytes + keyLength - shared + valueLength + ENTRY_ESTIMATE > this.#blockSizeBytes) {
+      this.#finishBlock()
+    }
+    if (block.entryCount === 0 && this.#entryCount > 0) {
+      this.#index.addSeparator(lastKey, lastLength, this.#lastSeq, key, keyStart, keyEnd)
+    }
+    block.appendKey(shared, key, keyStart, keyEnd, seq, kind, valueLength)
+    if (valueLength > STREAMED_VALUE_BYTES) this.#streamBlock(value, valueStart, valueEnd)
+    else block.appendValue(value, valueStart, valueEnd)
+
+    if (!repeated) {
+      this.#rememberKey(shared, key, keyStart, keyEnd)
+      if (this.#hashes !== undefined) this.#hashes.add(filterHash(key, keyStart, keyEnd))
+      if (this.#entryCount === 0) this.#smallestKey = key.slice(keyStart, keyEnd)
+    }
+    this.#lastSeq = seq
+    if (seq < this.#smallestSeq) this.#smallestSeq = seq
+    if (seq > this.#largestSeq) this.#largestSeq = seq
+    this.#entryCount++
+    if (kind === EntryKind.delete) this.#deletionCount++
+    else if (kind === EntryKind.merge) this.#mergeCount++
+    this.#rawKeyBytes += keyLength + KEY_TRAILER_BYTES
+    this.#rawValueBytes += valueLength
+  }
+
+  /** Writes what is left and the metadata. At least one entry must have been added. */
+  finish(): SstSummary {
+    if (this.#finished || this.#entryCount === 0) {
+      throw new MoraineError('INTERNAL', this.#finished ? 'a table is finished twice' : 'a table needs at least one entry')
+    }
+    this.#finished = true
+    if (this.#block.entryCount > 0) this.#finishBlock()
+    this.#index.addLast(this.#lastKey, this.#lastKeyLength, this.#lastSeq)
+    const contents = {
+      entryCount: this.#entryCount,
+      deletionCount: this.#deletionCount,
+      mergeCount: this.#mergeCount,
+      smallestKey: this.#smallestKey,
+      largestKey: this.#lastKey.slice(0, this.#lastKeyLength),
+      smallestSeq: this.#smallestSeq,
+      largestSeq: this.#largestSeq,
+      rawKeyBytes: this.#rawKeyBytes,
+      rawValueBytes: this.#rawValueBytes,
+      dataBlockCount: this.#index.blockCount,
+    }
+    const tailOffset = this.#output.length
+    const filter = this.#hashes?.buildFilter(this.#settings.filterBitsPerKey)
+    const tail = encodeSstTail(this.#settings, contents, tailOffset, filter, this.#index.finish())
+    this.#output.write(tail, 0, tail.length)
+    this.#output.finish()
+    const { mergeCount: _, ...known } = contents
+    return { sizeBytes: this.#output.length, tailOffset, tailCrc32c: crc32c(tail), ...known }
+  }
+
+  #finishBlock(): void {
+    const block = this.#block
+    block.finish()
+    const rawLength = block.length
+    const offset = this.#output.length
+    let bytes: Uint8Array = block.buffer
+    let length = rawLength
+    let compressionType: number = CompressionType.none
+    if (this.#settings.compression === 'lz4' && rawLength <= MAX_COMPRESSED_BLOCK_BYTES) {
+      const room = rawLength + BLOCK_TRAILER_BYTES
+      if (this.#compressed.length < room) this.#compressed = new Uint8Array(room * 2)
+      const compressedLength = compressLz4Block(block.buffer, rawLength, this.#compressed)
+      if (compressedLength > 0) {
+        bytes = this.#compressed
+        length = compressedLength
+        compressionType = CompressionType.lz4
+      }
+    }
+    writeBlockTrailer(bytes, 0, length, compressionType)
+    this.#output.write(bytes, 0, length + BLOCK_TRAILER_BYTES)
+    this.#index.setHandle(offset, length)
+    block.clear()
+  }
+
+  /** Closes the open block, whose last entry lacks its huge value, without copying that value. */
+  #streamBlock(value: Uint8Array, valueStart: number, valueEnd: number): void {
+    const block = this.#block
+    const output = this.#output
+    const offset = output.length
+    let crc = crc32c(block.buffer, 0, block.length)
+    output.write(block.buffer, 0, block.length)
+    crc = crc32c(value, valueStart, valueEnd, crc)
+    output.write(value, valueStart, valueEnd)
+    block.takeBytes()
+    block.finish()
+    const length = output.length + block.length - offset
+    block.buffer[block.length] = CompressionType.none
+    crc = crc32c(block.buffer, 0, block.length + 1, crc)
+    block.buffer.writeUInt32LE(maskCrc32c(crc), block.length + 1)
+    output.write(block.buffer, 0, block.length + BLOCK_TRAILER_BYTES)
+    this.#index.setHandle(offset, length)
+    block.clear()
+  }
+
+  #rememberKey(shared: number, key: Uint8Array, keyStart: number, keyEnd: number): void {
+    const length = keyEnd - keyStart
+    if (this.#lastKey.length < length) {
+      const grown = new Uint8Array(length * 2)
+      grown.set(this.#lastKey.subarray(0, shared))
+      this.#lastKey = grown
+    }
+    const lastKey = this.#lastKey
+    for (let i = shared; i < length; i++) lastKey[i] = key[keyStart + i] as number
+    this.#lastKeyLength = length
+  }
+
+  #refusal(key: Uint8Array, seq: number, kind: number, ordered: boolean): MoraineError {
+    const entry = `entry ${printableBytes(key, 40)} @ ${seq}, kind ${kind}`
+    if (this.#finished) return new MoraineError('INTERNAL', `${entry} comes after the table was finished`)
+    if (ordered) return new MoraineError('INTERNAL', `${entry} cannot stand in a table`)
+    const last = printableBytes(this.#lastKey.subarray(0, this.#lastKeyLength), 40)
+    return new MoraineError('INTERNAL', `${entry} does not come after ${last} @ ${this.#lastSeq} in internal order`)
+  }
+}
+
+/** Varints and key trailer of an entry, roughly. */
+const ENTRY_ESTIMATE = KEY_TRAILER_BYTES + 4
+
+/** Properties, metaindex and footer, roughly. */
+const TAIL_ESTIMATE_BYTES = 1024
