@@ -1,0 +1,29 @@
+import { batchPuts } from './batch-puts.ts'
+import { durablePuts } from './durable-puts.ts'
+import { flightsLoad } from './flights-load.ts'
+import { batchScan, entryScan } from './full-scan.ts'
+import { cachedReads, memtableReads } from './hot-reads.ts'
+import { missingKeys } from './missing-keys.ts'
+import { reopen } from './reopen.ts'
+import { residentReads } from './resident-reads.ts'
+import { seekAndTake } from './seek.ts'
+import { singlePuts } from './single-puts.ts'
+import { sustainedWrites } from './sustained-writes.ts'
+import type { Workload } from './workload.ts'
+
+/** In the order of the report. Workloads that share a database stand together, so that one is open at a time. */
+export const allWorkloads: readonly Workload[] = [
+  singlePuts,
+  batchPuts,
+  durablePuts,
+  memtableReads,
+  residentReads,
+  cachedReads,
+  missingKeys,
+  entryScan,
+  batchScan,
+  seekAndTake,
+  sustainedWrites,
+  reopen,
+  flightsLoad,
+]
