@@ -1,3 +1,5 @@
+export type { ConformanceCase } from './object-store-suite/conformance-case.ts'
+export { type ConformanceTarget, objectStoreConformance } from './object-store-suite/object-store-conformance.ts'
 export { ensureBucket } from './s3-server/ensure-bucket.ts'
 export { freePorts } from './s3-server/free-ports.ts'
 export { DEFAULT_BUCKET, type S3ServerKind, s3TestServer, type S3TestServer } from './s3-server/s3-test-server.ts'
