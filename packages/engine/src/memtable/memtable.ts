@@ -1,7 +1,7 @@
 import { MoraineError, murmur3 } from '@moraine/base'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { Arena, type ArenaPool, CHUNK_BYTES } from './arena.ts'
-import { HashIndex, SEGMENT_BUCKETS } from './hash-index.ts'
+import { HashIndex, UNKNOWN } from './hash-index.ts'
 import { MemtableIterator } from './memtable-iterator.ts'
 import { MAX_BRANCH_WORDS, RadixTree } from './radix-tree.ts'
 import { RecordStore } from './record-store.ts'
@@ -22,8 +22,7 @@ export interface MemtableImage {
   readonly largeValues: readonly Uint8Array[]
   readonly head: number
   readonly root: number
-  readonly bucketCount: number
-  readonly segmentAddresses: readonly number[]
+  readonly directory: Int32Array
   readonly shared: boolean
   readonly entryCount: number
   readonly rawBytes: number
@@ -43,9 +42,9 @@ const MAX_VALUE_BYTES = 0x4000_0000
  *     RadixTree --(seeks)-------->     |  key list, in order
  *                                  key record -> ...
  *
- * Records and data lie in one arena, hash buckets and tree branches in another (see RecordStore, HashIndex,
- * RadixTree). Everything grows in small steps that copy nothing, memory by 1 MiB and the hash index by one bucket a
- * key, so that no insert is much slower than another.
+ * Records and data lie in one arena, hash pages and tree branches in another (see RecordStore, HashIndex, RadixTree).
+ * Everything grows in small steps: memory by chunks of 1 MiB that are never copied, the hash index by pages of 4 KiB,
+ * so that no insert is much slower than another.
  *
  * Another thread may read the memtable once it is sealed, that is, after the last insert: see `image`.
  */
@@ -71,7 +70,7 @@ export class Memtable {
       this.#indexArena = new Arena(undefined, image.indexChunks)
       this.#records = new RecordStore(this.#recordArena, this.#shared, image.head, [...image.largeValues])
       this.#tree = new RadixTree(this.#indexArena, this.#records, image.root)
-      this.#index = new HashIndex(this.#indexArena, this.#records, image.bucketCount, image.segmentAddresses)
+      this.#index = new HashIndex(this.#indexArena, this.#records, image.directory)
       this.#entryCount = image.entryCount
       this.#rawBytes = image.rawBytes
       this.#smallestSeq = image.smallestSeq
@@ -139,13 +138,14 @@ export class Memtable {
     this.#records.checkUsable()
     this.#checkInsert(seq, keyEnd - keyStart, valueEnd - valueStart)
     const hash = murmur3(key, keyStart, keyEnd) | 0
-    const existing = this.#index.find(hash, key, keyStart, keyEnd)
+    const existing = this.#findRecord(hash, key, keyStart, keyEnd)
     if (existing === 0) {
       // All that can fail comes first.
-      this.#indexArena.reserve(SEGMENT_BUCKETS + MAX_BRANCH_WORDS)
-      const record = this.#records.createKey(hash, seq, kind, key, keyStart, keyEnd, value, valueStart, valueEnd)
+      this.#index.makeRoom(hash)
+      this.#indexArena.reserve(MAX_BRANCH_WORDS)
+      const record = this.#records.createKey(seq, kind, key, keyStart, keyEnd, value, valueStart, valueEnd)
       this.#records.linkBefore(record, this.#tree.insert(key, keyStart, keyEnd, record))
-      this.#index.insert(record)
+      this.#index.insert(hash, record)
     } else {
       this.#records.addVersion(existing, seq, kind, value, valueStart, valueEnd)
     }
@@ -158,7 +158,7 @@ export class Memtable {
   /** The newest entry of `key[keyStart, keyEnd)` with a sequence of at most `maxSeq`: a reference, or -1. */
   find(key: Uint8Array, keyStart: number, keyEnd: number, maxSeq: number): number {
     this.#records.checkUsable()
-    const record = this.#index.find(murmur3(key, keyStart, keyEnd) | 0, key, keyStart, keyEnd)
+    const record = this.#findRecord(murmur3(key, keyStart, keyEnd) | 0, key, keyStart, keyEnd)
     if (record === 0) return -1
     const version = this.#records.versionAt(record, maxSeq)
     return version === 0 ? -1 : version
@@ -211,8 +211,7 @@ export class Memtable {
       largeValues: [...this.#records.largeValues],
       head: this.#records.head,
       root: this.#tree.root,
-      bucketCount: this.#index.bucketCount,
-      segmentAddresses: [...this.#index.segmentAddresses],
+      directory: this.#index.directory,
       shared: this.#shared,
       entryCount: this.#entryCount,
       rawBytes: this.#rawBytes,
@@ -229,6 +228,12 @@ export class Memtable {
     this.#records.release()
     this.#index.release()
     this.#indexArena.release()
+  }
+
+  /** The record of the key, or 0. */
+  #findRecord(hash: number, key: Uint8Array, start: number, end: number): number {
+    const record = this.#index.find(hash, key, start, end)
+    return record === UNKNOWN ? this.#tree.find(key, start, end) : record
   }
 
   #checkInsert(seq: number, keyLength: number, valueLength: number): void {

@@ -35,16 +35,18 @@ export class RadixTree {
   /** Free places by capacity. */
   readonly #free: Int32Array = new Int32Array(MAX_CHILDREN + 1)
 
-  // Where the last #locate ended.
-  /** The first position at which the key differs from the keys of the tree. */
+  // Where the last #locate ended, when it found no equal key.
+  /** The first position at which the key differs from every key of the tree. */
   #position = 0
   /** The symbol of the key at that position. */
   #symbol = 0
+  /** The topmost child all of whose keys share the bytes of the key before #position. None has the symbol there. */
+  #child = 0
   /** The word that holds #child. */
   #slot = 0
-  /** The topmost child all of whose keys share the bytes of the key before #position and part from it there. */
-  #child = 0
-  /** True when #child is a leaf or lies deeper than #position, and all its keys have a greater symbol there. */
+  /** One of the records below #child. */
+  #sample = 0
+  /** True when the key is smaller than #sample. */
   #before = false
 
   /** `root` is given when the arena already holds a tree. */
@@ -57,6 +59,11 @@ export class RadixTree {
     }
     this.root = arena.allocate(1)
     this.#setWord(this.root, 0)
+  }
+
+  /** The record of `key[start, end)`, or 0. */
+  find(key: Uint8Array, start: number, end: number): number {
+    return this.#word(this.root) === 0 ? 0 : this.#locate(key, start, end)
   }
 
   /** The record of the first key at or after `key[start, end)`, or the head of the list. */
@@ -83,14 +90,18 @@ export class RadixTree {
   }
 
   /**
-   * Finds the record of the key, or 0 and then the place where it belongs. The first descent follows the symbols of
-   * the key as far as they exist and ends at some record that shares as many bytes with the key as any in the tree;
-   * comparing the two gives the position where the key parts, the second descent stops there.
+   * Finds the record of the key, or 0 and then the place where it belongs. The descent follows the symbols of the key
+   * as far as they exist. Any record below that point shares as many bytes with the key as any in the tree, and
+   * comparing the two gives the position where the key parts. Usually that is where the descent ended; if it is
+   * further up, amid bytes that the descent had skipped, a second descent goes there.
    */
   #locate(key: Uint8Array, start: number, end: number): number {
     const chunks = this.#arena.words
     const length = end - start
-    let child = this.#word(this.root)
+    let slot = this.root
+    let child = this.#word(slot)
+    let sample = 0
+    let passed = -1
     while (child > 0) {
       const words = chunks[child >>> CHUNK_SHIFT] as Int32Array
       const at = child & CHUNK_MASK
@@ -99,17 +110,27 @@ export class RadixTree {
       const symbol = byte >= length ? 0 : symbolOf(key[start + byte] as number, position)
       const symbols = words[at + SYMBOLS] as number
       const bit = 1 << symbol
-      // Without the symbol any child will do: none shares more with the key than this branch does.
-      child = words[at + CHILDREN + ((symbols & bit) === 0 ? 0 : countBits(symbols & (bit - 1)))] as number
+      const rank = countBits(symbols & (bit - 1))
+      if ((symbols & bit) === 0) {
+        // The neighbour of the key, if it belongs here: it will be needed, so it is the one to compare with.
+        const isLast = symbols < bit
+        const nearest = words[at + CHILDREN + (isLast ? rank - 1 : rank)] as number
+        sample = isLast ? this.#greatestBelow(nearest) : this.#smallestBelow(nearest)
+        break
+      }
+      passed = position
+      slot = child + CHILDREN + rank
+      child = words[at + CHILDREN + rank] as number
     }
-    const record = ~child
-    const bytes = this.#records.bytesOf(record)
-    const own = this.#records.keyStartOf(record)
-    const ownLength = this.#records.keyLengthOf(record)
+    if (child < 0) sample = ~child
+
+    const bytes = this.#records.bytesOf(sample)
+    const own = this.#records.keyStartOf(sample)
+    const ownLength = this.#records.keyLengthOf(sample)
     const shared = length < ownLength ? length : ownLength
     let i = 0
     while (i < shared && bytes[own + i] === key[start + i]) i++
-    if (i === length && i === ownLength) return record
+    if (i === length && i === ownLength) return sample
 
     const keyByte = i < length ? (key[start + i] as number) : -1
     const ownByte = i < ownLength ? (bytes[own + i] as number) : -1
@@ -118,23 +139,29 @@ export class RadixTree {
     this.#position = position
     this.#symbol = keyByte < 0 ? 0 : symbolOf(keyByte, position)
     this.#before = keyByte < ownByte
+    this.#sample = sample
+    this.#slot = slot
+    this.#child = child
+    if (position < passed) this.#descendTo(position, key, start)
+    return 0
+  }
 
+  /** Moves #slot and #child up to where the position belongs; all positions before it exist in the key. */
+  #descendTo(position: number, key: Uint8Array, start: number): void {
     let slot = this.root
-    child = this.#word(slot)
-    while (child > 0) {
-      const words = chunks[child >>> CHUNK_SHIFT] as Int32Array
+    let child = this.#word(slot)
+    for (;;) {
+      const words = this.#arena.words[child >>> CHUNK_SHIFT] as Int32Array
       const at = child & CHUNK_MASK
       const childPosition = words[at + POSITION] as number
       if (childPosition >= position) break
-      const byte = childPosition >>> 1
-      const symbol = byte >= length ? 0 : symbolOf(key[start + byte] as number, childPosition)
+      const symbol = symbolOf(key[start + (childPosition >>> 1)] as number, childPosition)
       const rank = countBits((words[at + SYMBOLS] as number) & ((1 << symbol) - 1))
       slot = child + CHILDREN + rank
       child = words[at + CHILDREN + rank] as number
     }
     this.#slot = slot
     this.#child = child
-    return 0
   }
 
   /** True when the key belongs into the branch #child as a new child, false when a new branch goes above #child. */
@@ -189,20 +216,20 @@ export class RadixTree {
 
   /** Puts a branch of two children, the record and #child, in the place of #child. */
   #split(record: number): void {
-    const other = this.#records
     const child = this.#child
-    const sample = child < 0 ? ~child : this.#smallestBelow(child)
-    const byte = this.#position >>> 1
-    const otherSymbol =
-      byte >= other.keyLengthOf(sample)
-        ? 0
-        : symbolOf(other.bytesOf(sample)[other.keyStartOf(sample) + byte] as number, this.#position)
+    const otherSymbol = this.#symbolOfRecord(this.#sample, this.#position)
     const branch = this.#allocate(2)
     this.#setWord(branch + POSITION, this.#position)
     this.#setWord(branch + SYMBOLS, (1 << this.#symbol) | (1 << otherSymbol))
     this.#setWord(branch + CHILDREN, this.#before ? ~record : child)
     this.#setWord(branch + CHILDREN + 1, this.#before ? child : ~record)
     this.#setWord(this.#slot, branch)
+  }
+
+  #symbolOfRecord(record: number, position: number): number {
+    const byte = position >>> 1
+    if (byte >= this.#records.keyLengthOf(record)) return 0
+    return symbolOf(this.#records.bytesOf(record)[this.#records.keyStartOf(record) + byte] as number, position)
   }
 
   #allocate(capacity: number): number {
