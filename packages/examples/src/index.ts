@@ -1,1 +1,5 @@
-export {}
+export { EntryDigest } from './flights/digest.ts'
+export { feedFlights } from './flights/flight-feed.ts'
+export { type FlightKey, formatFlightKey, parseFlightKey } from './flights/key.ts'
+export { type FlightColumns, flightsFile, flightsInSource, readFlights } from './flights/source.ts'
+export { type FlightValue, readFlightValue } from './flights/value.ts'

@@ -1,3 +1,4 @@
+import { on } from 'node:events'
 import { parentPort, workerData } from 'node:worker_threads'
 import { encodeFlights } from './flight-block.ts'
 import { FlightNumbering } from './key.ts'
@@ -10,23 +11,12 @@ const port = parentPort
 if (port === null) throw new Error('decode-worker runs as a worker thread')
 const { path, rowLimit, blockRows } = workerData as { path: string; rowLimit: number; blockRows: number }
 
-let credits = 0
-let wake: (() => void) | undefined
-port.on('message', () => {
-  credits++
-  wake?.()
-})
-
+const requests = on(port, 'message')
 const numbering = new FlightNumbering()
 for await (const flights of readFlights(path, rowLimit)) {
   for (let from = 0; from < flights.count; from += blockRows) {
     const block = encodeFlights(flights, from, Math.min(from + blockRows, flights.count), numbering)
-    while (credits === 0) {
-      await new Promise<void>((resolve) => {
-        wake = resolve
-      })
-    }
-    credits--
+    await requests.next()
     port.postMessage(block, [block.keys.buffer, block.keyEnds.buffer, block.values.buffer])
   }
 }

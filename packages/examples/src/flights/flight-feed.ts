@@ -11,7 +11,7 @@ export async function* feedFlights(rowLimit: number): AsyncGenerator<FlightBlock
   const worker = new Worker(new URL('./decode-worker.js', import.meta.url), {
     workerData: { path: flightsFile(), rowLimit, blockRows: 16_384 },
     // The decoder makes much short-lived garbage; left alone, V8 would rather take memory than collect it.
-    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 16 },
+    resourceLimits: { maxOldGenerationSizeMb: 256, maxYoungGenerationSizeMb: 32 },
   })
   try {
     // An error in the worker rejects the iteration; an exit ends it.

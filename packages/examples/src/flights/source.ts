@@ -56,8 +56,8 @@ export async function* readFlights(path: string, rowLimit: number): AsyncGenerat
     const minutes = new Int32Array(count)
     const delays = new Int16Array(count)
     const distances = new Uint16Array(count)
-    const origins: string[] = new Array<string>(count)
-    const destinations: string[] = new Array<string>(count)
+    const origins: string[] = []
+    const destinations: string[] = []
     await readColumn('date', (row, value) => (minutes[row] = value as number))
     await readColumn('delay', (row, value) => (delays[row] = Number(value)))
     await readColumn('distance', (row, value) => (distances[row] = Number(value)))
