@@ -100,9 +100,9 @@ export class Memtable {
     return this.#entryCount === 0
   }
 
-  /** Bytes of memory held: whole chunks and large values. */
+  /** Bytes of memory held: whole chunks, large values, the hash directory. */
   get memoryBytes(): number {
-    return this.#records.memoryBytes + this.#indexArena.memoryBytes
+    return this.#records.memoryBytes + this.#indexArena.memoryBytes + this.#index.directory.byteLength
   }
 
   /** Bytes of all keys and values inserted, every version counted with its key. */
