@@ -1,14 +1,16 @@
 import { ByteReader, crc32c, isMoraineError, utf8Decode } from '@moraine/base'
 import { BlockCursor } from './block/block-cursor.ts'
 import { decodeFilter, FILTER_BLOCK_NAME } from './filter/filter-codec.ts'
+import type { KeyFilter } from './filter/key-filter.ts'
 import type { BlockHandle } from './format/block-handle.ts'
 import { BLOCK_TRAILER_BYTES, openBlock } from './format/block-trailer.ts'
 import { ChecksumType } from './format/checksum.ts'
 import { corruption } from './format/corruption.ts'
 import { decodeFooter, FOOTER_BYTES, FORMAT_VERSION } from './format/footer.ts'
+import type { BlockIndex } from './index/block-index.ts'
 import { BlockIndexCollector, PLAIN_INDEX, visitIndex } from './index/parse-index.ts'
 import { BYTEWISE_COMPARATOR, PROPERTIES_BLOCK_NAME } from './properties/property-names.ts'
-import { decodeProperties } from './properties/sst-properties.ts'
+import { decodeProperties, type SstProperties } from './properties/sst-properties.ts'
 import type { SstMetadata, SstSource } from './sst-metadata.ts'
 
 /**
@@ -53,7 +55,7 @@ function parse(tail: Uint8Array, source: SstSource): SstMetadata {
     throw corruption(name, `its keys are ordered by ${properties.comparator ?? 'an unknown comparator'}`)
   }
   const filterHandle = metaindex.get(FILTER_BLOCK_NAME)
-  if ((filterHandle?.size === undefined ? 'none' : FILTER_BLOCK_NAME) !== (properties.filter ?? 'none')) {
+  if ((filterHandle === undefined ? 'none' : FILTER_BLOCK_NAME) !== (properties.filter ?? 'none')) {
     throw corruption(name, `its properties speak of filter ${properties.filter}, its metaindex does not`)
   }
   const filter = filterHandle === undefined ? undefined : decodeFilter(open(filterHandle, 'the filter block'), name)
@@ -67,13 +69,19 @@ function parse(tail: Uint8Array, source: SstSource): SstMetadata {
   if (collector.end !== tailOffset || index.blockCount !== properties.dataBlockCount) {
     throw corruption(name, `its index has ${index.blockCount} blocks up to ${collector.end}, not what its properties say`)
   }
-  let memoryBytes = index.memoryBytes + (filter?.memoryBytes ?? 0) + METADATA_OVERHEAD_BYTES
-  for (const [property, value] of properties.raw) memoryBytes += property.length + value.byteLength + 100
+  const memoryBytes = metadataMemoryBytes(index, filter, properties)
   return { index, filter, properties, checksumType: footer.checksumType, memoryBytes }
 }
 
 /** Objects around the arrays, roughly. */
-export const METADATA_OVERHEAD_BYTES = 1500
+const METADATA_OVERHEAD_BYTES = 1500
+const PROPERTY_OVERHEAD_BYTES = 150
+
+export function metadataMemoryBytes(index: BlockIndex, filter: KeyFilter | undefined, properties: SstProperties): number {
+  let bytes = index.memoryBytes + (filter?.memoryBytes ?? 0) + METADATA_OVERHEAD_BYTES
+  for (const value of properties.raw.values()) bytes += value.byteLength + PROPERTY_OVERHEAD_BYTES
+  return bytes
+}
 
 /** Handles of the blocks that are neither data nor index, by name. */
 export function decodeMetaindex(content: Uint8Array, name: string): Map<string, BlockHandle> {

@@ -1,0 +1,106 @@
+import { equalBytes, isMoraineError, printableBytes } from '@moraine/base'
+import type { DataBlock } from './block/data-block.ts'
+import { EntryKind } from './entry-kind.ts'
+import { filterHash } from './filter/key-filter.ts'
+import { KEY_TRAILER_BYTES } from './format/internal-key.ts'
+import type { SstReader } from './sst-reader.ts'
+
+/** The result of reading a table from end to end. */
+export interface SstCheck {
+  /** Whole sentences; empty when the table is sound. */
+  readonly problems: readonly string[]
+  readonly blockCount: number
+  readonly entryCount: number
+}
+
+/** RocksDB's kinds of deletion that stand in data blocks: a plain one, a single one, one with a timestamp. */
+const DELETION_KINDS: ReadonlySet<number> = new Set([EntryKind.delete, 7, 0x14])
+
+/** Problems are collected, so that one bad block does not hide another. Errors of the access itself are thrown. */
+export async function checkSst(reader: SstReader): Promise<SstCheck> {
+  const problems: string[] = []
+  const tally = new Tally(reader, problems)
+  for (let i = 0; i < reader.blockCount; i++) {
+    try {
+      tally.addBlock(await reader.readBlock(i))
+    } catch (error) {
+      if (!isMoraineError(error, 'CORRUPTION') && !isMoraineError(error, 'INVALID')) throw error
+      problems.push(error.message)
+    }
+  }
+  // With a block missing every count is off; saying so once is enough.
+  if (problems.length === 0) tally.compare()
+  return { problems, blockCount: reader.blockCount, entryCount: tally.entryCount }
+}
+
+class Tally {
+  entryCount = 0
+  readonly #reader: SstReader
+  readonly #problems: string[]
+  #deletionCount = 0
+  #mergeCount = 0
+  #rawKeyBytes = 0
+  #rawValueBytes = 0
+  #smallestSeq = Number.MAX_SAFE_INTEGER
+  #largestSeq = 0
+  #firstKey: Uint8Array | undefined
+  #lastKey: Uint8Array | undefined
+  #filteredOut = 0
+
+  constructor(reader: SstReader, problems: string[]) {
+    this.#reader = reader
+    this.#problems = problems
+  }
+
+  addBlock(block: DataBlock): void {
+    const { filter } = this.#reader.metadata
+    const { keyBytes, entryCount } = block
+    this.entryCount += entryCount
+    for (let i = 0; i < entryCount; i++) {
+      const start = block.keyStart(i)
+      const end = block.keyEnd(i)
+      const kind = block.kind(i)
+      const seq = block.seq(i)
+      if (DELETION_KINDS.has(kind)) this.#deletionCount++
+      else if (kind === EntryKind.merge) this.#mergeCount++
+      this.#rawKeyBytes += end - start + KEY_TRAILER_BYTES
+      this.#rawValueBytes += block.valueEnd(i) - block.valueStart(i)
+      this.#smallestSeq = Math.min(this.#smallestSeq, seq)
+      this.#largestSeq = Math.max(this.#largestSeq, seq)
+      if (filter !== undefined && !filter.mayContain(filterHash(keyBytes, start, end))) this.#filteredOut++
+    }
+    this.#firstKey ??= keyBytes.slice(block.keyStart(0), block.keyEnd(0))
+    this.#lastKey = keyBytes.slice(block.keyStart(entryCount - 1), block.keyEnd(entryCount - 1))
+  }
+
+  compare(): void {
+    const { properties } = this.#reader.metadata
+    // RocksDB counts its range tombstones among entries and deletions, though they stand in a block of their own.
+    const ranges = properties.rangeDeletionCount
+    this.#expect('entries', this.entryCount, properties.entryCount - ranges)
+    this.#expect('deletions', this.#deletionCount, properties.deletionCount - ranges)
+    this.#expect('merge operands', this.#mergeCount, properties.mergeCount)
+    this.#expect('data blocks', this.#reader.blockCount, properties.dataBlockCount)
+    if (ranges === 0) {
+      this.#expect('key bytes', this.#rawKeyBytes, properties.rawKeyBytes)
+      this.#expect('value bytes', this.#rawValueBytes, properties.rawValueBytes)
+    }
+    this.#expect('as smallest sequence number', this.#smallestSeq, properties.smallestSeq)
+    this.#expect('as largest sequence number', this.#largestSeq, properties.largestSeq)
+    this.#expectKey('first', this.#firstKey, properties.smallestKey)
+    this.#expectKey('last', this.#lastKey, properties.largestKey)
+    if (this.#filteredOut > 0) this.#problems.push(`the filter denies ${this.#filteredOut} entries that are there`)
+  }
+
+  #expect(what: string, actual: number, stated: number | undefined): void {
+    if (stated !== undefined && stated !== actual) {
+      this.#problems.push(`the table has ${actual} ${what}, its properties say ${stated}`)
+    }
+  }
+
+  #expectKey(which: string, actual: Uint8Array | undefined, stated: Uint8Array | undefined): void {
+    if (stated === undefined || (actual !== undefined && equalBytes(actual, stated))) return
+    const found = actual === undefined ? 'missing' : printableBytes(actual, 40)
+    this.#problems.push(`the ${which} key is ${found}, the properties say ${printableBytes(stated, 40)}`)
+  }
+}
