@@ -225,6 +225,7 @@ describe('local WAL replay', () => {
     expect(await replayed(5)).toEqual([6, 7])
     expect(await replayed(8)).toEqual([])
     await young.close()
+    await old.close()
   })
 
   test('pitfall 27: segments of another log, or under another name, are refused', async () => {
@@ -266,8 +267,8 @@ describe('local WAL replay', () => {
     await writeFile(join(folder, 'notes.txt'), 'mine')
     await writeFile(join(folder, '1-1.wal.bak'), 'mine')
     await (await openFolder()).dropEpochsBelow(2)
-    expect((await readdir(folder)).sort()).toEqual(
-      ['000000000002.owner', '1-1.wal.bak', 'notes.txt', segmentName(2, 1), 'wal.header'].sort(),
+    expect((await readdir(folder)).toSorted()).toEqual(
+      ['000000000002.owner', '1-1.wal.bak', 'notes.txt', segmentName(2, 1), 'wal.header'].toSorted(),
     )
     await append(writer, 11)
     expect(await replayed(9)).toEqual([10, 11])

@@ -1,7 +1,7 @@
 import { existsSync } from 'node:fs'
 import { join } from 'node:path'
 import { type Clock, MoraineError, SerialQueue, type Timer } from '@moraine/base'
-import { diskError } from './disk-error.ts'
+import { diskError, errnoOf } from './disk-error.ts'
 import { deleteIfPresent, syncFolder } from './durable-file.ts'
 import { type CreateSegmentFile, createSegmentFile, type SegmentFile } from './segment-file.ts'
 import { ownerMarkName, segmentName } from './wal-file-names.ts'
@@ -211,7 +211,7 @@ export class LocalWalWriter {
     const path = join(this.#folder, segmentName(epoch, number))
     const header = encodeSegmentHeader({ ...this.#identity, epoch, number, firstSeq: this.#nextSeq, epochFirstSeq })
     if (!existsSync(this.#ownerMark)) throw this.#fenced()
-    const file = await this.#createFile(path)
+    const file = await this.#createNew(path)
     try {
       await file.write([header], 0)
       // The header is synced here and not with the first record: after a crash of the machine it says where this
@@ -228,6 +228,16 @@ export class LocalWalWriter {
     this.#path = path
     this.#number = number
     this.#position = WAL_HEADER_BYTES
+  }
+
+  async #createNew(path: string): Promise<SegmentFile> {
+    try {
+      return await this.#createFile(path)
+    } catch (error) {
+      if (errnoOf(error) !== 'EEXIST') throw error
+      // Epochs are handed out once, so only a second writer of this very process can have made it.
+      throw new MoraineError('INTERNAL', `${path} exists: epoch ${this.#options.epoch} has two writers`, { cause: error })
+    }
   }
 
   async #syncOnce(): Promise<void> {

@@ -28,7 +28,7 @@ export function segmentsAmong(names: readonly string[]): SegmentName[] {
     const match = /^(\d{12})-(\d{8})\.wal$/.exec(name)
     if (match !== null) segments.push({ name, epoch: Number(match[1]), number: Number(match[2]) })
   }
-  return segments.sort((a, b) => a.epoch - b.epoch || a.number - b.number)
+  return segments.toSorted((a, b) => a.epoch - b.epoch || a.number - b.number)
 }
 
 export function ownerMarkName(epoch: number): string {

@@ -19,9 +19,8 @@ function readAll(log: Uint8Array): Outcome {
 }
 
 function randomBytes(size: number): Uint8Array {
-  const bytes = new Uint8Array(size)
-  new SeededRandom(size).fill(bytes)
-  return bytes
+  const random = new SeededRandom(size)
+  return Uint8Array.from({ length: size }, () => random.below(256))
 }
 
 /** Payloads that are hard on a reader: ordinary, all zeros, ending in zeros, zeros over a sector, one byte. */
