@@ -70,7 +70,7 @@ CONF
   # shellcheck disable=SC2086
   (cd "$partial/debs" && apt-get -qq download $packages >&2 9>&-) || refuse "apt could not download the packages"
   for package in "$partial"/debs/*.deb; do dpkg-deb -x "$package" "$partial/root"; done
-  rm -rf "$partial"/root/usr/share/{doc,man,locale,lintian}
+  (cd "$partial/root/usr/share" && rm -rf doc man locale lintian)
   [ -x "$partial/root/usr/bin/radosgw" ] || refuse "the packages of $SUITE hold no radosgw"
   rm -rf "$folder"
   mv "$partial/root" "$folder"
