@@ -1,1 +1,24 @@
-export {}
+export { isMoraineError, MoraineError, type MoraineErrorCode, type MoraineErrorDetail } from '@moraine/base'
+export {
+  FileObjectStore,
+  type FileObjectStoreOptions,
+  MemoryObjectStore,
+  type MemoryObjectStoreOptions,
+  type ObjectStore,
+  S3ObjectStore,
+  type S3ObjectStoreOptions,
+} from '@moraine/object-store'
+export type { Bytes } from './batch/limits.ts'
+export { WriteBatch } from './batch/write-batch.ts'
+export type { CompactionReport } from './compaction/compactor.ts'
+export { Db, type ReadOptions, type ResidentResult, type WriteOptions } from './db/db.ts'
+export type { DbStats, LevelStats } from './db/db-stats.ts'
+export { type Location, open } from './db/open.ts'
+export type { LocalWalOption, OpenOptions, WalOption } from './db/open-options.ts'
+export type { ScanOptions } from './db/scan-options.ts'
+export type { EntryStream } from './db/scan-stream.ts'
+export { Snapshot } from './db/snapshot.ts'
+export type { FlushReport } from './flush/flusher.ts'
+export type { Entry } from './read/scan-cursor.ts'
+export type { EngineEvents } from './recovery/engine-event.ts'
+export type { Durability, StallReason } from './write/write-path.ts'

@@ -16,6 +16,31 @@ export type {
   PutOptions,
   PutOutcome,
 } from './object-store.ts'
+export { NumberedObjects, type NumberedNames, type NumberedObjectsOptions } from './sequenced/numbered-objects.ts'
 export { type Location, parseLocation } from './parse-location.ts'
 export { S3ObjectStore } from './s3/s3-object-store.ts'
 export type { S3ObjectStoreOptions } from './s3/s3-options.ts'
+export { AdaptiveLimit, type Admission } from './wrap/adaptive-limit.ts'
+export { CountingObjectStore } from './wrap/counting-object-store.ts'
+export {
+  conflictError,
+  type FaultPlan,
+  FaultyObjectStore,
+  lostConnectionError,
+  slowDownError,
+  type StoreFault,
+} from './wrap/faulty-object-store.ts'
+export { type LatencyCounts, LatencyHistogram, latencyQuantileMs } from './wrap/latency-histogram.ts'
+export { LatencyObjectStore, type LatencyObjectStoreOptions } from './wrap/latency-object-store.ts'
+export { PrefixedObjectStore } from './wrap/prefixed-object-store.ts'
+export { type OperationCounts, type RequestCounts, STORE_OPERATIONS, subtractRequests } from './wrap/request-counts.ts'
+export {
+  estimateDollars,
+  FREE_PRICES,
+  R2_PRICES,
+  type RequestPrices,
+  S3_EXPRESS_PRICES,
+  S3_STANDARD_PRICES,
+} from './wrap/request-prices.ts'
+export { RetryingObjectStore, type RetryingObjectStoreOptions } from './wrap/retrying-object-store.ts'
+export { type StoreCall, type StoreOperation, WrappedObjectStore } from './wrap/wrapped-object-store.ts'

@@ -3,7 +3,7 @@
  * hashes collide make a memtable slower, never wrong.
  */
 import { compareBytes, murmur3, SeededRandom } from '@moraine/base'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { Arena } from './arena.ts'
 import { HashIndex, UNKNOWN } from './hash-index.ts'
 import { Memtable } from './memtable.ts'
@@ -35,11 +35,11 @@ function collidingKey(first: number): Uint8Array {
 describe('colliding hashes', () => {
   const keys = Array.from({ length: 1_000 }, (_, i) => collidingKey(i * 2_654_435 + 1))
 
-  it('are what the keys of this test have', () => {
+  test('are what the keys of this test have', () => {
     expect(new Set(keys.map((key) => murmur3(key))).size).toBe(1)
   })
 
-  it('make the index say UNKNOWN, and nothing else wrong', () => {
+  test('make the index say UNKNOWN, and nothing else wrong', () => {
     const options = { shared: false, firstChunkBytes: 65_536 }
     const records = new RecordStore(new Arena(options), false)
     const index = new HashIndex(new Arena(options), records)
@@ -57,7 +57,7 @@ describe('colliding hashes', () => {
     expect(index.find(~hash, keys[0] as Uint8Array, 0, 8)).toBe(0)
   })
 
-  it('leave a memtable whole: hits, misses, versions, order', () => {
+  test('leave a memtable whole: hits, misses, versions, order', () => {
     const memtable = new Memtable()
     const inserted = keys.slice(0, 900)
     const value = new Uint8Array(4)
@@ -72,7 +72,7 @@ describe('colliding hashes', () => {
     }
     for (const key of keys.slice(900)) expect(memtable.find(key, 0, 8, seq)).toBe(-1)
     const it = memtable.iterator()
-    const sorted = [...inserted].sort(compareBytes)
+    const sorted = inserted.toSorted(compareBytes)
     it.seekToFirst()
     for (const key of sorted) {
       for (let version = 0; version < 2; version++) {
@@ -85,7 +85,7 @@ describe('colliding hashes', () => {
 })
 
 describe('many keys', () => {
-  it('are all found while pages split and the directory doubles, and no others are', () => {
+  test('are all found while pages split and the directory doubles, and no others are', () => {
     const options = { shared: false, firstChunkBytes: 65_536 }
     const records = new RecordStore(new Arena(options), false)
     const index = new HashIndex(new Arena(options), records)

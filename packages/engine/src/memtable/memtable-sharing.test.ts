@@ -5,7 +5,7 @@
 import { Worker } from 'node:worker_threads'
 import { SeededRandom } from '@moraine/base'
 import { build } from 'vite'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import { ArenaPool, CHUNK_BYTES } from './arena.ts'
 import { Memtable } from './memtable.ts'
 
@@ -71,7 +71,7 @@ function digest(memtable: Memtable): string {
 }
 
 describe('image and attach', () => {
-  it.each([true, false])('reads the same after structured cloning (shared: %s)', (shared) => {
+  test.each([true, false])('reads the same after structured cloning (shared: %s)', (shared) => {
     const memtable = new Memtable({ shared })
     fill(memtable, 3)
     const image = structuredClone(memtable.image())
@@ -94,14 +94,14 @@ describe('image and attach', () => {
     }
   })
 
-  it('does not copy a shared memtable', () => {
+  test('does not copy a shared memtable', () => {
     const memtable = new Memtable({ shared: true })
     fill(memtable, 3)
     for (const chunk of memtable.image().recordChunks) expect(chunk).toBeInstanceOf(SharedArrayBuffer)
     for (const value of memtable.image().largeValues) expect(value.buffer).toBeInstanceOf(SharedArrayBuffer)
   })
 
-  it('is read-only where it is attached, and releasing there leaves the owner whole', () => {
+  test('is read-only where it is attached, and releasing there leaves the owner whole', () => {
     const memtable = new Memtable({ shared: true })
     fill(memtable, 3)
     const before = digest(memtable)
@@ -112,7 +112,7 @@ describe('image and attach', () => {
     expect(digest(memtable)).toBe(before)
   })
 
-  it('is walked by a worker thread', async () => {
+  test('is walked by a worker thread', async () => {
     const memtable = new Memtable({ shared: true })
     fill(memtable, 9)
     const worker = new Worker(await bundleWorker(), { eval: true, workerData: memtable.image() })
@@ -129,7 +129,7 @@ describe('image and attach', () => {
 })
 
 describe('release', () => {
-  it('returns chunks to the pool up to its limit, by kind', () => {
+  test('returns chunks to the pool up to its limit, by kind', () => {
     const pool = new ArenaPool(3 * CHUNK_BYTES)
     for (const shared of [true, false]) {
       const memtable = new Memtable({ shared, pool })
@@ -144,7 +144,7 @@ describe('release', () => {
     expect(pool.take(true)).toBeInstanceOf(SharedArrayBuffer)
   })
 
-  it('never shows what a pooled chunk held before', () => {
+  test('never shows what a pooled chunk held before', () => {
     const pool = new ArenaPool(64 * CHUNK_BYTES)
     for (let round = 1; round <= 6; round++) {
       // The reference takes clean chunks; the other takes what earlier rounds left, in another order each time.
@@ -164,7 +164,7 @@ describe('release', () => {
     }
   })
 
-  it('makes every later use throw INTERNAL, by old iterators too', () => {
+  test('makes every later use throw INTERNAL, by old iterators too', () => {
     const memtable = new Memtable({ pool: new ArenaPool(8 * CHUNK_BYTES) })
     fill(memtable, 1)
     const key = keyOf(5, 1)

@@ -3,7 +3,7 @@
  * at every snapshot and for every movement of an iterator, whatever the keys look like and whenever inserts happen.
  */
 import { compareBytes, SeededRandom } from '@moraine/base'
-import { describe, expect, it } from 'vitest'
+import { describe, expect, test } from 'vitest'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { Memtable } from './memtable.ts'
 
@@ -236,7 +236,7 @@ class Pair {
 
 describe.each(Object.entries(shapes))('keys: %s', (name, shape) => {
   const huge = name === '64 KiB keys'
-  it.each([1, 2, 3, 4])('equals the sorted array (seed %i)', (seed) => {
+  test.each([1, 2, 3, 4])('equals the sorted array (seed %i)', (seed) => {
     const random = new SeededRandom(seed * 1_000_003 + name.length)
     const shared = seed % 2 === 0
     // Half of the seeds count on from beyond 32 bits.
@@ -254,7 +254,7 @@ describe.each(Object.entries(shapes))('keys: %s', (name, shape) => {
     pair.memtable.release()
   })
 
-  it.each([1, 2])('iterators stand inserts between their movements (seed %i)', (seed) => {
+  test.each([1, 2])('iterators stand inserts between their movements (seed %i)', (seed) => {
     const random = new SeededRandom(seed * 7_919 + name.length)
     const pair = new Pair(new Memtable(), random, shape)
     const { entries } = pair.model
@@ -279,7 +279,7 @@ describe.each(Object.entries(shapes))('keys: %s', (name, shape) => {
 })
 
 describe('versions', () => {
-  it('finds every version of a hot key at every snapshot, and walks them both ways', () => {
+  test('finds every version of a hot key at every snapshot, and walks them both ways', () => {
     const pair = new Pair(new Memtable(), new SeededRandom(11), () => new Uint8Array([7]))
     pair.insert(new Uint8Array([6]))
     pair.insert(new Uint8Array([8]))
@@ -293,7 +293,7 @@ describe('versions', () => {
     pair.checkWalks()
   })
 
-  it('keeps sequences up to 2^53 - 1 and every kind exact', () => {
+  test('keeps sequences up to 2^53 - 1 and every kind exact', () => {
     const memtable = new Memtable()
     const seqs = [1, 2 ** 31 - 1, 2 ** 31, 2 ** 32 - 1, 2 ** 32, 2 ** 40 + 5, 2 ** 53 - 1]
     const key = new Uint8Array([1])
@@ -307,7 +307,7 @@ describe('versions', () => {
 })
 
 describe('size', () => {
-  it('keeps values of every length around the large-value limit, and accounts them exactly', () => {
+  test('keeps values of every length around the large-value limit, and accounts them exactly', () => {
     for (const shared of [false, true]) {
       const pair = new Pair(new Memtable({ shared }), new SeededRandom(3), shapes['random 20 bytes'] as KeyShape)
       const before = pair.memtable.memoryBytes
@@ -329,7 +329,7 @@ describe('size', () => {
     }
   })
 
-  it('grows by a chunk at a time and stays right over many chunks', () => {
+  test('grows by a chunk at a time and stays right over many chunks', () => {
     const memtable = new Memtable()
     const random = new SeededRandom(17)
     const count = 60_000
@@ -366,7 +366,7 @@ describe('size', () => {
 describe('misuse', () => {
   const bytes = new Uint8Array(65_536)
 
-  it('refuses a sequence that does not rise, and changes nothing', () => {
+  test('refuses a sequence that does not rise, and changes nothing', () => {
     const memtable = new Memtable()
     memtable.insert(5, 1, bytes, 0, 1, bytes, 0, 1)
     for (const seq of [5, 4, 0]) {
@@ -375,13 +375,13 @@ describe('misuse', () => {
     expect([memtable.entryCount, memtable.find(bytes, 0, 2, 10)]).toEqual([1, -1])
   })
 
-  it('refuses a key over 65,535 bytes', () => {
+  test('refuses a key over 65,535 bytes', () => {
     const memtable = new Memtable()
     expect(() => memtable.insert(1, 1, bytes, 0, 65_536, bytes, 0, 0)).toThrow(expect.objectContaining({ code: 'INVALID' }))
     expect(memtable.isEmpty).toBe(true)
   })
 
-  it('throws when a movement needs a position that is not there', () => {
+  test('throws when a movement needs a position that is not there', () => {
     const it = new Memtable().iterator()
     const internal = expect.objectContaining({ code: 'INTERNAL' })
     expect(() => it.next()).toThrow(internal)

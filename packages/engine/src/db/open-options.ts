@@ -1,0 +1,159 @@
+import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
+import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
+import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
+
+/** The write-ahead log; a word alone takes the defaults of its kind. */
+export type WalOption = 'none' | 'local' | { readonly kind: 'none' } | LocalWalOption
+
+export interface LocalWalOption {
+  readonly kind: 'local'
+  /** Folder of the log. Default: a per-user state folder by database id. Never share one between databases. */
+  readonly folder?: string
+  /**
+   * When an acknowledged write is on disk. `always`: before the acknowledgement. `interval` (default): at most
+   * `syncIntervalMs` later. `never`: when the operating system likes. A killed process loses nothing with any of them;
+   * a machine that loses power loses what was not synced.
+   */
+  readonly sync?: 'always' | 'interval' | 'never'
+  /** Milliseconds, default 100. */
+  readonly syncIntervalMs?: number
+  /**
+   * What to do with a log in the folder that does not continue the database: `refuse` to open (default), or `set-aside`:
+   * rename the folder and start a new log. It is never replayed and never deleted.
+   */
+  readonly foreign?: 'refuse' | 'set-aside'
+}
+
+/** Options of `open`. Sizes are in bytes, times in milliseconds. */
+export interface OpenOptions {
+  /** Where acknowledged writes live until they are flushed; default `local`. */
+  readonly wal?: WalOption
+  /**
+   * What to do when the database was not closed by its last owner: `steal` (default) fences it off, `wait` waits until
+   * it closes, `fail` throws CONFLICT.
+   */
+  readonly takeover?: 'steal' | 'wait' | 'fail'
+  /** Create the database when the location is empty; default true. */
+  readonly createIfMissing?: boolean
+  /** A memtable of this size is flushed; default 32 MiB. */
+  readonly memtableSizeBytes?: number
+  /** Full memtables that may wait for their flush before writes are held back; default 2. */
+  readonly maxSealedMemtables?: number
+  /** Decoded blocks kept in memory; default 64 MiB. */
+  readonly blockCacheSizeBytes?: number
+  /** Indexes and filters of open tables kept in memory; default 64 MiB. */
+  readonly metadataCacheSizeBytes?: number
+  /** Uncompressed size of a table's blocks, the unit of a cold read; default 16 KiB. */
+  readonly blockSizeBytes?: number
+  /** Entries between two keys stored whole; default 16. */
+  readonly blockRestartInterval?: number
+  /** Compression of blocks; default `lz4`. */
+  readonly compression?: 'none' | 'lz4'
+  /** Bloom filter bits per key; 0 for no filter, default 10 (one false positive in a hundred). */
+  readonly filterBitsPerKey?: number
+  /** Size at which compaction starts another table; default 32 MiB. */
+  readonly targetFileSizeBytes?: number
+  /** Tables in level 0 that start a compaction; default 4. */
+  readonly level0CompactionTrigger?: number
+  /** Tables in level 0 that hold writes back; default 16. */
+  readonly level0StopTrigger?: number
+  /** Size of level 1; default 128 MiB. */
+  readonly levelBaseSizeBytes?: number
+  /** How much larger each deeper level is; default 10. */
+  readonly levelSizeMultiplier?: number
+  /** How often a writer with new unflushed writes looks whether it still owns the database; 0 never, default 5000. */
+  readonly fenceCheckIntervalMs?: number
+  /** How long `close` tries to flush before it gives up; default 30000. */
+  readonly closeTimeoutMs?: number
+  /** Time source; a simulation passes its own. */
+  readonly clock?: Clock
+  /** Source of randomness; a simulation passes its own. */
+  readonly random?: Random
+}
+
+const MIB = 1024 * 1024
+const GIB = 1024 * MIB
+
+const checks: OptionChecks<OpenOptions> = {
+  wal: checkWal,
+  takeover: oneOfOption('steal', 'wait', 'fail'),
+  createIfMissing: booleanOption,
+  memtableSizeBytes: integerOption(256 * 1024, GIB),
+  maxSealedMemtables: integerOption(1, 64),
+  blockCacheSizeBytes: integerOption(0, 1024 * GIB),
+  metadataCacheSizeBytes: integerOption(0, 1024 * GIB),
+  blockSizeBytes: integerOption(1024, 16 * MIB),
+  blockRestartInterval: integerOption(1, 1024),
+  compression: oneOfOption('none', 'lz4'),
+  filterBitsPerKey: integerOption(0, 32),
+  targetFileSizeBytes: integerOption(64 * 1024, GIB),
+  level0CompactionTrigger: integerOption(1, 1000),
+  level0StopTrigger: integerOption(1, 10_000),
+  levelBaseSizeBytes: integerOption(64 * 1024, 1024 * GIB),
+  levelSizeMultiplier: integerOption(2, 100),
+  fenceCheckIntervalMs: integerOption(0, 86_400_000),
+  closeTimeoutMs: integerOption(0, 86_400_000),
+  clock: objectOption('nowMs'),
+  random: objectOption('fill'),
+}
+
+/** Checks options and fills in the defaults. INVALID names the option, what it was, and what it may be. */
+export function engineSettings(options: OpenOptions = {}): EngineSettings {
+  checkOptions('open', options, checks)
+  const settings: EngineSettings = {
+    wal: walSettings(options.wal ?? 'local'),
+    takeover: options.takeover ?? 'steal',
+    createIfMissing: options.createIfMissing ?? true,
+    memtableSizeBytes: options.memtableSizeBytes ?? 32 * MIB,
+    maxSealedMemtables: options.maxSealedMemtables ?? 2,
+    blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
+    metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
+    blockSizeBytes: options.blockSizeBytes ?? 16 * 1024,
+    blockRestartInterval: options.blockRestartInterval ?? 16,
+    compression: options.compression ?? 'lz4',
+    filterBitsPerKey: options.filterBitsPerKey ?? 10,
+    targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
+    level0CompactionTrigger: options.level0CompactionTrigger ?? 4,
+    level0StopTrigger: options.level0StopTrigger ?? 16,
+    levelBaseSizeBytes: options.levelBaseSizeBytes ?? 128 * MIB,
+    levelSizeMultiplier: options.levelSizeMultiplier ?? 10,
+    fenceCheckIntervalMs: options.fenceCheckIntervalMs ?? 5_000,
+    closeTimeoutMs: options.closeTimeoutMs ?? 30_000,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  }
+  if (settings.level0StopTrigger <= settings.level0CompactionTrigger) {
+    throw new MoraineError(
+      'INVALID',
+      `level0StopTrigger (${settings.level0StopTrigger}) must be above level0CompactionTrigger (${settings.level0CompactionTrigger}): writes would stop before compaction starts`,
+    )
+  }
+  return settings
+}
+
+function walSettings(wal: WalOption): WalSettings {
+  if (wal === 'none' || (typeof wal === 'object' && wal.kind === 'none')) return { kind: 'none' }
+  const local: LocalWalOption = wal === 'local' ? { kind: 'local' } : wal
+  return {
+    kind: 'local',
+    folder: local.folder,
+    sync: local.sync ?? 'interval',
+    syncIntervalMs: local.syncIntervalMs ?? 100,
+    foreign: local.foreign ?? 'refuse',
+  }
+}
+
+function checkWal(value: unknown): string | undefined {
+  const kind: unknown = typeof value === 'object' && value !== null ? (value as { kind?: unknown }).kind : value
+  if (kind !== 'none' && kind !== 'local') return "'none', 'local' or { kind: 'local', folder, sync, syncIntervalMs, foreign }"
+  if (typeof value !== 'object') return undefined
+  const walChecks: OptionChecks<LocalWalOption> = {
+    kind: oneOfOption('none', 'local'),
+    folder: optional(textOption),
+    sync: oneOfOption('always', 'interval', 'never'),
+    syncIntervalMs: integerOption(1, 3_600_000),
+    foreign: oneOfOption('refuse', 'set-aside'),
+  }
+  checkOptions('wal', value as LocalWalOption, walChecks)
+  return undefined
+}

@@ -1,0 +1,65 @@
+import { MoraineError } from '@moraine/base'
+import { type Bytes, keyBytes } from '../batch/limits.ts'
+import { intersectRanges, keyAfter, type KeyRange, prefixRange } from '../key/key-range.ts'
+import { booleanOption, checkOptions, integerOption, type OptionCheck, type OptionChecks, signalOption } from './option-checks.ts'
+import type { Snapshot } from './snapshot.ts'
+
+/** What to scan. Bounds may be combined; the scan gives the keys that satisfy all of them, in bytewise order. */
+export interface ScanOptions {
+  readonly gt?: Bytes
+  readonly gte?: Bytes
+  readonly lt?: Bytes
+  readonly lte?: Bytes
+  /** Only keys that start with these bytes. */
+  readonly prefix?: Bytes
+  /** From the last key to the first. */
+  readonly reverse?: boolean
+  /** Most entries to give; default all. */
+  readonly limit?: number
+  /** Read at this snapshot instead of the present. */
+  readonly snapshot?: Snapshot
+  readonly signal?: AbortSignal
+}
+
+const bytesOption: OptionCheck = (value) =>
+  typeof value === 'string' || value instanceof Uint8Array ? undefined : 'a Uint8Array or a string'
+
+const anything: OptionCheck = () => undefined
+
+const checks: OptionChecks<ScanOptions> = {
+  gt: bytesOption,
+  gte: bytesOption,
+  lt: bytesOption,
+  lte: bytesOption,
+  prefix: bytesOption,
+  reverse: booleanOption,
+  limit: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integerOption(0, Number.MAX_SAFE_INTEGER)(value)),
+  snapshot: anything,
+  signal: signalOption,
+}
+
+export function checkScanOptions(options: ScanOptions): void {
+  checkOptions('scan', options, checks)
+}
+
+/** The half-open range that a scan's bounds describe. The bytes are copies. */
+export function scanRange(options: ScanOptions): KeyRange {
+  let range: KeyRange = {}
+  if (options.prefix !== undefined) range = prefixRange(keyBytes(options.prefix).slice())
+  if (options.gte !== undefined) range = intersectRanges(range, { gte: keyBytes(options.gte).slice() })
+  if (options.gt !== undefined) range = intersectRanges(range, { gte: keyAfter(keyBytes(options.gt)) })
+  if (options.lt !== undefined) range = intersectRanges(range, { lt: keyBytes(options.lt).slice() })
+  if (options.lte !== undefined) range = intersectRanges(range, { lt: keyAfter(keyBytes(options.lte)) })
+  return range
+}
+
+/** The range of `compact` and the like: `{ gte, lt }`, both optional. */
+export function plainRange(call: string, range: { gte?: Bytes; lt?: Bytes } = {}): KeyRange {
+  checkOptions(call, range, { gte: bytesOption, lt: bytesOption })
+  const gte = range.gte === undefined ? undefined : keyBytes(range.gte).slice()
+  const lt = range.lt === undefined ? undefined : keyBytes(range.lt).slice()
+  if (gte !== undefined && lt !== undefined && Buffer.compare(gte, lt) > 0) {
+    throw new MoraineError('INVALID', `${call}: gte is above lt`)
+  }
+  return { gte, lt }
+}

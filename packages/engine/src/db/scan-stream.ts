@@ -1,0 +1,80 @@
+import type { EngineScan } from '../recovery/engine.ts'
+import type { Entry } from '../read/scan-cursor.ts'
+
+const FIRST_BATCH_ENTRIES = 16
+const BATCH_ENTRIES = 1024
+const BATCH_BYTES = 256 * 1024
+
+/** `db.scanBatches`: arrays of entries, each ready at once; never an empty one. */
+export async function* scanBatches(scan: EngineScan): AsyncGenerator<Entry[], void, undefined> {
+  try {
+    // Short scans should not pay for a long one's batch.
+    let entries = FIRST_BATCH_ENTRIES
+    for (;;) {
+      const batch = await scan.nextBatch(entries, BATCH_BYTES)
+      if (batch.length === 0) return
+      entries = Math.min(entries * 4, BATCH_ENTRIES)
+      yield batch
+    }
+  } finally {
+    scan.close()
+  }
+}
+
+/**
+ * `db.scan`: entry by entry. Written by hand rather than as a generator: it hands out the entries of a batch with one
+ * promise each and nothing more.
+ */
+export class EntryStream implements AsyncIterableIterator<Entry, undefined, undefined> {
+  readonly #scan: EngineScan
+  #batch: Entry[] = []
+  #at = 0
+  #entries = FIRST_BATCH_ENTRIES
+  #loading: Promise<void> | undefined
+
+  constructor(scan: EngineScan) {
+    this.#scan = scan
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  next(): Promise<IteratorResult<Entry, undefined>> {
+    if (this.#loading === undefined && this.#at < this.#batch.length) {
+      return Promise.resolve({ done: false, value: this.#batch[this.#at++] as Entry })
+    }
+    return this.#nextAfterLoad()
+  }
+
+  async return(): Promise<IteratorResult<Entry, undefined>> {
+    this.#batch = []
+    this.#scan.close()
+    return { done: true, value: undefined }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  /** Calls that overlap wait for one another, so that each entry is given once and in order. */
+  async #nextAfterLoad(): Promise<IteratorResult<Entry, undefined>> {
+    while (this.#at >= this.#batch.length) {
+      this.#loading ??= this.#load().finally(() => {
+        this.#loading = undefined
+      })
+      await this.#loading
+      if (this.#batch.length === 0) {
+        this.#scan.close()
+        return { done: true, value: undefined }
+      }
+    }
+    return { done: false, value: this.#batch[this.#at++] as Entry }
+  }
+
+  async #load(): Promise<void> {
+    this.#batch = await this.#scan.nextBatch(this.#entries, BATCH_BYTES)
+    this.#at = 0
+    this.#entries = Math.min(this.#entries * 4, BATCH_ENTRIES)
+  }
+}

@@ -1,0 +1,161 @@
+import type { Clock, MoraineError } from '@moraine/base'
+import { isMoraineError, sleep, WaitList } from '@moraine/base'
+import type { SstWriterSettings } from '@moraine/sstable'
+import type { Memtable } from '../memtable/memtable.ts'
+import type { TableFile } from '../manifest/table-file.ts'
+import type { VersionSet } from '../manifest/version-set.ts'
+import type { SnapshotRegistry } from '../read/snapshots.ts'
+import type { ViewRegistry } from '../read/read-view.ts'
+import { type BuiltTable, buildTables } from '../table/table-builder.ts'
+import type { TableWriter } from '../table/table-writer.ts'
+
+/** What a flush did; times in milliseconds, sizes in bytes. */
+export interface FlushReport {
+  readonly entries: number
+  readonly memtableBytes: number
+  readonly fileBytes: number
+  readonly files: readonly string[]
+  readonly flushedSeq: number
+  readonly buildMs: number
+  readonly uploadMs: number
+  readonly commitMs: number
+}
+
+export interface FlusherOptions {
+  readonly views: ViewRegistry
+  readonly versions: VersionSet
+  readonly snapshots: SnapshotRegistry
+  readonly tableWriter: TableWriter
+  readonly writerSettings: () => SstWriterSettings
+  readonly clock: Clock
+  /** Pauses between slices of byte work; see BuildRequest. */
+  readonly pause: () => Promise<void> | undefined
+  readonly onFlushed: (report: FlushReport) => void
+  /** A failed attempt that will be repeated. */
+  readonly onRetry: (error: MoraineError) => void
+  /** The flusher has stopped for good: fenced, or a defect. */
+  readonly onFailed: (error: unknown) => void
+  /** Whether the commit of the last sealed memtable may also release the database. */
+  readonly mayRelease: () => boolean
+  readonly signal: AbortSignal
+}
+
+const RETRY_FIRST_MS = 100
+const RETRY_MOST_MS = 5_000
+
+/**
+ * Turns sealed memtables into tables of level 0, oldest first and one commit each, so that what the store holds is always
+ * a prefix of history. A store that does not answer is asked again until it does or the database closes: the data stays
+ * in memory and in the log meanwhile, and writers are held back by the byte budget.
+ */
+export class Flusher {
+  readonly #options: FlusherOptions
+  readonly #idle = new WaitList()
+  #running: Promise<void> | undefined
+  #failure: unknown
+
+  constructor(options: FlusherOptions) {
+    this.#options = options
+  }
+
+  /** Starts flushing what is sealed, unless that is under way already. */
+  kick(): void {
+    if (this.#running !== undefined || this.#failure !== undefined) return
+    if (this.#options.views.current.sealed.length === 0) return
+    this.#running = this.#run().finally(() => {
+      this.#running = undefined
+      this.#idle.wakeAll()
+    })
+  }
+
+  /** Resolves when everything sealed by now is in the store; rejects when the flusher has stopped for good. */
+  async flushed(seq: number, signal?: AbortSignal): Promise<void> {
+    while (this.#options.versions.current.flushedSeq < seq) {
+      if (this.#failure !== undefined) throw this.#failure
+      this.kick()
+      await this.#idle.wait(signal)
+    }
+  }
+
+  /** Ends every wait with `error`. */
+  stop(error: unknown): void {
+    this.#failure ??= error
+    this.#idle.rejectAll(error)
+  }
+
+  /** Resolves when no flush is running. */
+  async drained(): Promise<void> {
+    await this.#running
+  }
+
+  async #run(): Promise<void> {
+    let delayMs = RETRY_FIRST_MS
+    for (;;) {
+      const memtable = this.#options.views.current.sealed.at(-1)
+      if (memtable === undefined || this.#options.signal.aborted) return
+      try {
+        await this.#flush(memtable)
+        delayMs = RETRY_FIRST_MS
+        this.#idle.wakeAll()
+      } catch (error) {
+        if (this.#options.signal.aborted) return
+        if (!isMoraineError(error, 'UNAVAILABLE')) {
+          this.stop(error)
+          this.#options.onFailed(error)
+          return
+        }
+        this.#options.onRetry(error)
+        await sleep(this.#options.clock, delayMs, this.#options.signal).catch(() => {})
+        delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)
+      }
+    }
+  }
+
+  async #flush(memtable: Memtable): Promise<void> {
+    const { views, versions, snapshots, tableWriter, clock, signal } = this.#options
+    const startMs = clock.monotonicMs()
+    const tables: BuiltTable[] = []
+    const request = {
+      writer: this.#options.writerSettings(),
+      snapshots: snapshots.held(),
+      targetSizeBytes: Number.POSITIVE_INFINITY,
+      isBottommost: () => false,
+      pause: this.#options.pause,
+    }
+    const iterator = memtable.iterator()
+    for await (const table of buildTables(iterator, request)) tables.push(table)
+    iterator.close()
+    const builtMs = clock.monotonicMs()
+    // Upload before commit: a manifest never names a file that may not exist.
+    const files: TableFile[] = []
+    for (const table of tables) files.push(await tableWriter.upload(table, signal))
+    const uploadedMs = clock.monotonicMs()
+    const flushedSeq = memtable.largestSeq
+    await versions.commit(
+      (current) => ({
+        edit: { removed: [], added: files.map((file) => ({ level: 0, file })) },
+        flushedSeq,
+        lastSeq: Math.max(current.lastSeq, flushedSeq),
+        released: this.#options.mayRelease() && views.current.sealed.length === 1 && views.current.active.isEmpty,
+      }),
+      (committed) => {
+        views.install(
+          { sealed: views.current.sealed.filter((sealed) => sealed !== memtable), version: committed.version },
+          () => memtable.release(),
+        )
+        tableWriter.published(files)
+      },
+      signal,
+    )
+    this.#options.onFlushed({
+      entries: memtable.entryCount,
+      memtableBytes: memtable.memoryBytes,
+      fileBytes: files.reduce((bytes, file) => bytes + file.sizeBytes, 0),
+      files: files.map((file) => file.id),
+      flushedSeq,
+      buildMs: builtMs - startMs,
+      uploadMs: uploadedMs - builtMs,
+      commitMs: clock.monotonicMs() - uploadedMs,
+    })
+  }
+}

@@ -1,0 +1,88 @@
+import { type Random, randomHex } from '@moraine/base'
+import type { Epoch, ManifestId } from './numbers.ts'
+
+/**
+ * Every object name that Moraine uses, spelled here and nowhere else. Names are relative to the database's prefix:
+ *
+ *     identity                                database id and format version; created if absent, never rewritten
+ *     manifest/<complement>-<id>              numbered without gaps; the complement of the id comes first, so that the
+ *                                             newest manifest is the FIRST name of a listing: one LIST with maxKeys=1
+ *     base/<epoch>-<unique>.base              the file list a large manifest refers to instead of repeating it
+ *     sst/<epoch>-<unique>.sst                sorted tables
+ *     blob/<epoch>-<unique>.blob              separated large values
+ *     wal/<epoch>-<n>.wal                     log segments and fences, when the log lives in the store
+ *     pin/<manifest>-<unique>                 leases of readers, pins of clones
+ *     compaction/<job>/<attempt>...           remote compaction
+ *
+ * Numbers are decimal and zero-padded to a fixed width, so that name order is number order. The writer's epoch stands
+ * in every data name, and the unique part is random: a name is never used twice, and a collector can tell by the name
+ * alone that a file belongs to an owner it must not judge.
+ */
+export const IDENTITY_NAME = 'identity'
+export const MANIFEST_PREFIX = 'manifest/'
+export const BASE_PREFIX = 'base/'
+export const SST_PREFIX = 'sst/'
+export const WAL_PREFIX = 'wal/'
+export const PIN_PREFIX = 'pin/'
+
+/** The folders a database's objects stand in; whatever else a prefix holds is not ours. */
+export const DATABASE_FOLDERS: readonly string[] = [
+  MANIFEST_PREFIX,
+  BASE_PREFIX,
+  SST_PREFIX,
+  'blob/',
+  WAL_PREFIX,
+  PIN_PREFIX,
+  'compaction/',
+]
+
+const MANIFEST_DIGITS = 15
+const MANIFEST_CEILING = 10 ** MANIFEST_DIGITS - 1
+const EPOCH_DIGITS = 12
+const UNIQUE_BYTES = 12
+
+/** Identity of a data file: `<epoch>-<unique>`, the part of its name between folder and extension. */
+export type FileId = string & { readonly __brand: 'file-id' }
+
+export function newFileId(epoch: Epoch, random: Random): FileId {
+  return `${padded(epoch, EPOCH_DIGITS)}-${randomHex(random, UNIQUE_BYTES)}` as FileId
+}
+
+export function isFileId(text: string): text is FileId {
+  return /^\d{12}-[0-9a-f]{24}$/.test(text)
+}
+
+/** The epoch of the writer that made the file. */
+export function epochOfFile(id: FileId): Epoch {
+  return Number(id.slice(0, EPOCH_DIGITS)) as Epoch
+}
+
+export function sstName(id: FileId): string {
+  return `${SST_PREFIX}${id}.sst`
+}
+
+export function baseName(id: FileId): string {
+  return `${BASE_PREFIX}${id}.base`
+}
+
+export function manifestName(id: ManifestId): string {
+  return `${MANIFEST_PREFIX}${padded(MANIFEST_CEILING - id, MANIFEST_DIGITS)}-${padded(id, MANIFEST_DIGITS)}`
+}
+
+/** The number of a manifest name; undefined when the name is not one. */
+export function parseManifestName(name: string): ManifestId | undefined {
+  const match = /^manifest\/(\d{15})-(\d{15})$/.exec(name)
+  if (match === null) return undefined
+  const id = Number(match[2])
+  return MANIFEST_CEILING - Number(match[1]) === id ? (id as ManifestId) : undefined
+}
+
+/** The file id in `sst/<id>.sst` or `base/<id>.base`; undefined for other names. */
+export function parseDataName(name: string): FileId | undefined {
+  const match = /^(?:sst\/(\d{12}-[0-9a-f]{24})\.sst|base\/(\d{12}-[0-9a-f]{24})\.base)$/.exec(name)
+  return match === null ? undefined : ((match[1] ?? match[2]) as FileId)
+}
+
+function padded(value: number, digits: number): string {
+  return String(value).padStart(digits, '0')
+}

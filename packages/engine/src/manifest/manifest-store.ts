@@ -1,0 +1,178 @@
+import { type Clock, crc32c, MoraineError, type Random } from '@moraine/base'
+import { NumberedObjects, type ObjectStore } from '@moraine/object-store'
+import type { ManifestId } from '../layout/numbers.ts'
+import { baseName, type FileId, MANIFEST_PREFIX, manifestName, newFileId, parseManifestName } from '../layout/object-names.ts'
+import { type BaseReference, type Manifest, manifestDefect } from './manifest.ts'
+import {
+  assembleManifest,
+  decodeBase,
+  decodeManifest,
+  encodeBase,
+  encodeManifest,
+  type LeveledFile,
+} from './manifest-codec.ts'
+import type { Version } from './version.ts'
+
+/**
+ * The commit protocol. Its order, and the reason for each step:
+ *
+ *   1. Data objects are uploaded before `commit` is called: a manifest never names a file that may not exist.
+ *   2. If the file list has outgrown the manifest, the new base object is uploaded: same reason.
+ *   3. Manifest n+1 is created if absent. This is the only commit there is. An unclear answer repeats the identical
+ *      bytes until it is clear, so that a number is never skipped and never ours twice.
+ *   4. One LIST: the newest manifest must be n+1. Create-if-absent has no memory: a writer that slept until its number
+ *      had been used, superseded and collected would create it again. It finds a newer manifest here and is FENCED
+ *      before it acknowledges anything.
+ *
+ * A writer that meets a manifest of another's at its number is FENCED as well: it lost the race to a takeover.
+ */
+export class ManifestStore {
+  readonly #store: ObjectStore
+  readonly #series: NumberedObjects
+  readonly #random: Random
+  readonly #inlineLimitBytes: number
+  /** Files of the base object last read or written, so that a delta can be computed without reading it again. */
+  #base: { reference: BaseReference; files: Map<FileId, number> } | undefined
+
+  constructor(store: ObjectStore, options: { clock: Clock; random: Random; inlineLimitBytes?: number }) {
+    this.#store = store
+    this.#random = options.random
+    this.#inlineLimitBytes = options.inlineLimitBytes ?? 384 * 1024
+    this.#series = new NumberedObjects(
+      store,
+      { prefix: MANIFEST_PREFIX, name: (id) => manifestName(id as ManifestId), parse: parseManifestName },
+      options,
+    )
+  }
+
+  /** The newest manifest; undefined when the prefix holds none. One LIST and one GET, or two with a base. */
+  async readNewest(signal?: AbortSignal): Promise<Manifest | undefined> {
+    for (;;) {
+      const id = await this.newestId(signal)
+      if (id === undefined) return undefined
+      const manifest = await this.read(id, signal)
+      if (manifest !== undefined) return manifest
+      // Collected between the LIST and the GET, which means that a newer one exists.
+    }
+  }
+
+  async newestId(signal?: AbortSignal): Promise<ManifestId | undefined> {
+    return (await this.#series.newest(signal)) as ManifestId | undefined
+  }
+
+  /** Numbers of all manifests that exist, ascending. */
+  async allIds(signal?: AbortSignal): Promise<ManifestId[]> {
+    return (await this.#series.all(signal)) as ManifestId[]
+  }
+
+  async read(id: ManifestId, signal?: AbortSignal): Promise<Manifest | undefined> {
+    const bytes = await this.#series.read(id, signal)
+    if (bytes === undefined) return undefined
+    const name = manifestName(id)
+    const body = decodeManifest(bytes, name)
+    if (body.header.id !== id) throw new MoraineError('CORRUPTION', `${name} holds manifest ${body.header.id}`)
+    const baseFiles = body.base === undefined ? [] : await this.#readBase(body.base, signal)
+    return assembleManifest(body, baseFiles, name)
+  }
+
+  /**
+   * Commits a manifest; returns it as it was written (with its base reference). FENCED when another writer owns the
+   * database now.
+   */
+  async commit(next: Manifest, signal?: AbortSignal): Promise<Manifest> {
+    const outcome = await this.tryCommit(next, signal)
+    if (outcome === undefined) {
+      throw fencedError(`manifest ${next.id} was committed by another writer`, next, await this.#ownerOf(next.id, signal))
+    }
+    return outcome
+  }
+
+  /** Like `commit`, but undefined when another writer created the number first. */
+  async tryCommit(next: Manifest, signal?: AbortSignal): Promise<Manifest | undefined> {
+    const defect = manifestDefect(next)
+    if (defect !== undefined) throw new MoraineError('INTERNAL', `refusing to commit a manifest that ${defect}`)
+    const { manifest, bytes } = await this.#encode(next, signal)
+    if ((await this.#series.create(next.id, bytes, signal)) === 'exists') return undefined
+    await this.verifyNewest(manifest, signal)
+    return manifest
+  }
+
+  /** Throws FENCED unless `manifest` is the newest one: whoever committed it still owns the database. */
+  async verifyNewest(manifest: Manifest, signal?: AbortSignal): Promise<void> {
+    const newest = await this.newestId(signal)
+    if (newest === manifest.id) return
+    const owner = newest === undefined ? undefined : await this.#ownerOf(newest, signal)
+    throw fencedError(`the newest manifest is ${newest ?? 'gone'}, not ${manifest.id}`, manifest, owner)
+  }
+
+  delete(ids: readonly ManifestId[], signal?: AbortSignal): Promise<void> {
+    return this.#series.delete(ids, signal)
+  }
+
+  async #ownerOf(id: ManifestId, signal: AbortSignal | undefined): Promise<string | undefined> {
+    const bytes = await this.#series.read(id, signal)
+    if (bytes === undefined) return undefined
+    const { header } = decodeManifest(bytes, manifestName(id))
+    return `epoch ${header.epoch}, ${header.owner}`
+  }
+
+  async #readBase(reference: BaseReference, signal: AbortSignal | undefined): Promise<LeveledFile[]> {
+    const name = baseName(reference.id)
+    const body = await this.#store.get(name, { signal })
+    if (body === undefined) throw new MoraineError('CORRUPTION', `${name} is missing, and a manifest needs it`)
+    if (body.bytes.length !== reference.sizeBytes || crc32c(body.bytes) !== reference.crc32c) {
+      throw new MoraineError('CORRUPTION', `${name} is not the object that the manifest names`)
+    }
+    const files = decodeBase(body.bytes, name)
+    this.#base = { reference, files: new Map(files.map((entry) => [entry.file.id, entry.level])) }
+    return files
+  }
+
+  /**
+   * The whole list goes into the manifest while it is small. Past the limit it moves to a base object and manifests
+   * carry only the difference, until that is too long as well and a new base is written.
+   */
+  async #encode(next: Manifest, signal: AbortSignal | undefined): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+    const base = this.#base
+    if (next.base !== undefined && base?.reference.id === next.base.id) {
+      const { listed, dropped } = differenceFrom(base.files, next.version)
+      const bytes = encodeManifest(next, listed, dropped)
+      if (bytes.length <= this.#inlineLimitBytes) return { manifest: next, bytes }
+    }
+    const all = leveledFiles(next.version)
+    const whole: Manifest = { ...next, base: undefined }
+    const bytes = encodeManifest(whole, all, [])
+    if (bytes.length <= this.#inlineLimitBytes) return { manifest: whole, bytes }
+    const baseBytes = encodeBase(all)
+    const id = newFileId(next.epoch, this.#random)
+    await this.#store.put(baseName(id), baseBytes, { signal })
+    const reference: BaseReference = { id, sizeBytes: baseBytes.length, crc32c: crc32c(baseBytes) }
+    this.#base = { reference, files: new Map(all.map((entry) => [entry.file.id, entry.level])) }
+    const manifest: Manifest = { ...next, base: reference }
+    return { manifest, bytes: encodeManifest(manifest, [], []) }
+  }
+}
+
+function leveledFiles(version: Version): LeveledFile[] {
+  return version.levels.flatMap((files, level) => files.map((file) => ({ level, file })))
+}
+
+/** What a version has that its base lacks, and the reverse. A file that changed level is both dropped and listed. */
+function differenceFrom(base: ReadonlyMap<FileId, number>, version: Version): { listed: LeveledFile[]; dropped: FileId[] } {
+  const listed: LeveledFile[] = []
+  const kept = new Set<FileId>()
+  for (const entry of leveledFiles(version)) {
+    if (base.get(entry.file.id) === entry.level) kept.add(entry.file.id)
+    else listed.push(entry)
+  }
+  const dropped = [...base.keys()].filter((id) => !kept.has(id))
+  return { listed, dropped }
+}
+
+function fencedError(what: string, ours: Manifest, owner: string | undefined): MoraineError {
+  return new MoraineError(
+    'FENCED',
+    `another process has taken over this database (${what}${owner === undefined ? '' : `; it belongs to ${owner}`}); this handle will not write again: close it and open the database anew if it should be yours`,
+    { detail: { epoch: ours.epoch, manifest: ours.id, owner } },
+  )
+}

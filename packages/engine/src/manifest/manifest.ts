@@ -1,0 +1,50 @@
+import type { Epoch, ManifestId } from '../layout/numbers.ts'
+import type { FileId } from '../layout/object-names.ts'
+import type { Version } from './version.ts'
+import { versionDefect } from './version.ts'
+
+/** The durable record of a database's state: everything a process needs to know before it reads a table. */
+export interface Manifest {
+  readonly id: ManifestId
+  /** The epoch of the writer that committed it. */
+  readonly epoch: Epoch
+  /** Random per commit attempt: tells our own bytes from another writer's under the same number. */
+  readonly token: string
+  /** The database this manifest belongs to; equal in every manifest of a prefix, and to the identity object. */
+  readonly databaseId: string
+  /** Wall-clock milliseconds since the Unix epoch at the writer; for display. */
+  readonly committedAtMs: number
+  /** Every write up to this sequence number is in the tables of `version`; the log is replayed above it. */
+  readonly flushedSeq: number
+  /** Sequence numbers up to this one may have been used, so that none is ever used again. At least `flushedSeq`. */
+  readonly lastSeq: number
+  /** Id of the local WAL folder whose log continues this manifest; undefined when there is none. */
+  readonly walId: string | undefined
+  /** The owner closed the database and holds nothing unflushed; `takeover: 'fail' | 'wait'` look at it. */
+  readonly released: boolean
+  /** Who opened it, for messages: host and process. */
+  readonly owner: string
+  readonly version: Version
+  /** The object that holds most of the file list when it is too long to repeat in every manifest. */
+  readonly base: BaseReference | undefined
+}
+
+/** A file list in an object of its own; the manifest then lists only what differs from it. */
+export interface BaseReference {
+  readonly id: FileId
+  readonly sizeBytes: number
+  readonly crc32c: number
+}
+
+/** The first broken invariant of a manifest in words, or undefined. Run before every commit and after every decode. */
+export function manifestDefect(manifest: Manifest): string | undefined {
+  const defect = versionDefect(manifest.version)
+  if (defect !== undefined) return defect
+  if (manifest.lastSeq < manifest.flushedSeq) return 'has flushed a sequence number above the last one used'
+  for (const files of manifest.version.levels) {
+    for (const file of files) {
+      if (file.largestSeq > manifest.flushedSeq) return `table ${file.id} holds writes above the flushed sequence number`
+    }
+  }
+  return undefined
+}

@@ -1,0 +1,95 @@
+import { compareBytes } from '@moraine/base'
+import type { FileId } from '../layout/object-names.ts'
+import type { TableFile } from './table-file.ts'
+import type { VersionEdit } from './version-edit.ts'
+
+/** Levels of a version: level 0 and the sorted runs 1 to 6. */
+export const LEVEL_COUNT = 7
+
+/**
+ * The tables of a database at one moment; immutable. Level 0 holds flushed memtables, newest first, whose key ranges may
+ * overlap; every other level is one sorted run, ordered by key and without overlap. For any key, whatever stands in
+ * an earlier place (an earlier table of level 0, a lower level) is newer than what stands in a later one.
+ */
+export interface Version {
+  readonly levels: readonly (readonly TableFile[])[]
+}
+
+export const EMPTY_VERSION: Version = { levels: Array.from({ length: LEVEL_COUNT }, () => []) }
+
+/** The version after an edit. Throws nothing: {@link versionDefect} judges the result. */
+export function applyEdit(version: Version, edit: VersionEdit): Version {
+  const removed = new Set<FileId>(edit.removed.map((entry) => entry.id))
+  const levels = version.levels.map((files, level) => {
+    const added = edit.added.filter((entry) => entry.level === level).map((entry) => entry.file)
+    const kept = removed.size === 0 ? files : files.filter((file) => !removed.has(file.id))
+    if (added.length === 0) return kept
+    const merged = [...kept, ...added]
+    if (level === 0) return merged.sort((a, b) => b.largestSeq - a.largestSeq)
+    return merged.sort((a, b) => compareBytes(a.smallestKey, b.smallestKey))
+  })
+  return { levels }
+}
+
+/** The first broken invariant of a version in words, or undefined when it is sound. Run before commit and after decode. */
+export function versionDefect(version: Version): string | undefined {
+  if (version.levels.length !== LEVEL_COUNT) return `has ${version.levels.length} levels instead of ${LEVEL_COUNT}`
+  const seen = new Set<FileId>()
+  for (const [level, files] of version.levels.entries()) {
+    let previous: TableFile | undefined
+    for (const file of files) {
+      if (seen.has(file.id)) return `names table ${file.id} twice`
+      seen.add(file.id)
+      if (compareBytes(file.smallestKey, file.largestKey) > 0) return `table ${file.id} ends before it starts`
+      if (file.smallestSeq > file.largestSeq) return `table ${file.id} has its sequence range upside down`
+      if (file.tailOffset >= file.sizeBytes) return `table ${file.id} has its tail past its end`
+      if (previous !== undefined) {
+        if (level === 0 && file.largestSeq >= previous.smallestSeq) {
+          return `level 0 tables ${previous.id} and ${file.id} overlap in sequence`
+        }
+        if (level > 0 && compareBytes(previous.largestKey, file.smallestKey) >= 0) {
+          return `level ${level} tables ${previous.id} and ${file.id} overlap in keys`
+        }
+      }
+      previous = file
+    }
+  }
+  return undefined
+}
+
+export function* filesOf(version: Version): Generator<TableFile> {
+  for (const files of version.levels) yield* files
+}
+
+export function countFiles(version: Version): number {
+  return version.levels.reduce((count, files) => count + files.length, 0)
+}
+
+export function levelBytes(files: readonly TableFile[]): number {
+  return files.reduce((bytes, file) => bytes + file.sizeBytes, 0)
+}
+
+/** Index of the first table of a sorted run whose largest key is not below `key`; the run's length when there is none. */
+export function findInRun(files: readonly TableFile[], key: Uint8Array): number {
+  let low = 0
+  let high = files.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareBytes((files[middle] as TableFile).largestKey, key) < 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** The tables of a level that may hold keys from `smallest` to `largest`, both included; undefined bounds are open. */
+export function overlappingFiles(
+  files: readonly TableFile[],
+  smallest: Uint8Array | undefined,
+  largest: Uint8Array | undefined,
+): TableFile[] {
+  return files.filter(
+    (file) =>
+      (smallest === undefined || compareBytes(file.largestKey, smallest) >= 0) &&
+      (largest === undefined || compareBytes(file.smallestKey, largest) <= 0),
+  )
+}

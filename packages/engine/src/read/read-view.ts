@@ -1,0 +1,76 @@
+import { MoraineError } from '@moraine/base'
+import type { Memtable } from '../memtable/memtable.ts'
+import type { Version } from '../manifest/version.ts'
+
+/** Everything a read looks at, at one moment: immutable but for the active memtable, which only grows. */
+export interface ReadView {
+  /** Grows by one with every new view. */
+  readonly number: number
+  readonly active: Memtable
+  /** Sealed memtables that are not in the version yet, newest first. */
+  readonly sealed: readonly Memtable[]
+  readonly version: Version
+}
+
+/**
+ * The current view and the older ones that reads still use. A read that has to wait for I/O acquires the view it began
+ * with; whatever a newer view dropped (memtables after their flush, tables after a compaction) is retired only when no
+ * older view is in use any more.
+ */
+export class ViewRegistry {
+  #current: ReadView
+  /** Number of users by view; views without users are absent. */
+  readonly #users = new Map<ReadView, number>()
+  #retirements: { readonly before: number; readonly retire: () => void }[] = []
+
+  constructor(active: Memtable, version: Version) {
+    this.#current = { number: 1, active, sealed: [], version }
+  }
+
+  get current(): ReadView {
+    return this.#current
+  }
+
+  /** How many reads hold a view other than the current one, and so keep memory or tables from being freed. */
+  get heldViews(): number {
+    return this.#users.has(this.#current) ? this.#users.size - 1 : this.#users.size
+  }
+
+  acquire(): ReadView {
+    const view = this.#current
+    this.#users.set(view, (this.#users.get(view) ?? 0) + 1)
+    return view
+  }
+
+  release(view: ReadView): void {
+    const users = this.#users.get(view)
+    if (users === undefined) throw new MoraineError('INTERNAL', 'a read view was released twice')
+    if (users > 1) {
+      this.#users.set(view, users - 1)
+      return
+    }
+    this.#users.delete(view)
+    this.#runRetirements()
+  }
+
+  /**
+   * Replaces the current view. `retire` is called, now or later, when no read uses a view older than the new one: there
+   * the caller frees what the new view no longer has.
+   */
+  install(change: Partial<Omit<ReadView, 'number'>>, retire?: () => void): void {
+    this.#current = { ...this.#current, ...change, number: this.#current.number + 1 }
+    if (retire === undefined) return
+    this.#retirements.push({ before: this.#current.number, retire })
+    this.#runRetirements()
+  }
+
+  #runRetirements(): void {
+    if (this.#retirements.length === 0) return
+    let oldest = Number.POSITIVE_INFINITY
+    for (const view of this.#users.keys()) oldest = Math.min(oldest, view.number)
+    const due = this.#retirements.filter((entry) => entry.before <= oldest)
+    if (due.length === 0) return
+    this.#retirements = this.#retirements.filter((entry) => entry.before > oldest)
+    for (const entry of due) entry.retire()
+  }
+}

@@ -1,0 +1,18 @@
+import type { MoraineError } from '@moraine/base'
+import type { CompactionReport } from '../compaction/compactor.ts'
+import type { FlushReport } from '../flush/flusher.ts'
+import type { StallReason } from '../write/write-path.ts'
+
+/** What an engine tells its owner; the names and payloads of `db.on`. */
+export interface EngineEvents {
+  flush: FlushReport
+  compaction: CompactionReport
+  /** Writes are held back. */
+  stall: { readonly reason: StallReason }
+  /** Another process owns the database now. */
+  fenced: { readonly error: MoraineError }
+  /** Background work failed: `willRetry` says whether it is tried again or the database has stopped. */
+  error: { readonly error: MoraineError; readonly willRetry: boolean }
+}
+
+export type EmitEvent = <Name extends keyof EngineEvents>(name: Name, payload: EngineEvents[Name]) => void

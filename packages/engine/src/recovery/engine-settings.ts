@@ -1,0 +1,37 @@
+import type { Clock, Random } from '@moraine/base'
+import type { LeveledSettings } from '../compaction/compaction-plan.ts'
+import type { LocalWalSync } from '../wal/local-wal-writer.ts'
+import type { WritePathSettings } from '../write/write-path.ts'
+
+/** Where acknowledged writes live until they are flushed. */
+export type WalSettings =
+  | { readonly kind: 'none' }
+  | {
+      readonly kind: 'local'
+      /** Undefined: the per-user state folder of the database. */
+      readonly folder: string | undefined
+      readonly sync: LocalWalSync
+      readonly syncIntervalMs: number
+      /** What to do with a log that does not continue the database: refuse to open, or move it to a sibling folder. */
+      readonly foreign: 'refuse' | 'set-aside'
+    }
+
+/** Every setting of an engine, checked and complete. Sizes in bytes, times in milliseconds. */
+export interface EngineSettings extends WritePathSettings, LeveledSettings {
+  readonly wal: WalSettings
+  readonly takeover: 'steal' | 'wait' | 'fail'
+  readonly createIfMissing: boolean
+  readonly blockSizeBytes: number
+  readonly blockRestartInterval: number
+  readonly compression: 'none' | 'lz4'
+  readonly filterBitsPerKey: number
+  readonly targetFileSizeBytes: number
+  readonly blockCacheSizeBytes: number
+  /** Indexes and filters of open tables; the ones used longest ago go first. */
+  readonly metadataCacheSizeBytes: number
+  readonly fenceCheckIntervalMs: number
+  /** How long `close` tries to flush before it gives up. */
+  readonly closeTimeoutMs: number
+  readonly clock: Clock
+  readonly random: Random
+}

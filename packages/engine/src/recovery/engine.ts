@@ -1,0 +1,384 @@
+import { isMoraineError, MoraineError, type Timer } from '@moraine/base'
+import type { CountingObjectStore } from '@moraine/object-store'
+import type { SstWriterSettings } from '@moraine/sstable'
+import { Compactor } from '../compaction/compactor.ts'
+import { Flusher } from '../flush/flusher.ts'
+import type { ObsoleteObjects } from '../gc/obsolete-objects.ts'
+import type { KeyRange } from '../key/key-range.ts'
+import type { VersionSet } from '../manifest/version-set.ts'
+import type { ArenaPool } from '../memtable/arena.ts'
+import { Memtable } from '../memtable/memtable.ts'
+import { HeldPieces, PointLookup } from '../read/point-lookup.ts'
+import type { ReadView, ViewRegistry } from '../read/read-view.ts'
+import { type Entry, ScanCursor, type ScanRequest } from '../read/scan-cursor.ts'
+import { SnapshotRegistry } from '../read/snapshots.ts'
+import type { TableStore } from '../table/table-store.ts'
+import type { TableWriter } from '../table/table-writer.ts'
+import type { WriteLog } from '../write/write-log.ts'
+import { WritePath } from '../write/write-path.ts'
+import type { EmitEvent } from './engine-event.ts'
+import type { EngineSettings } from './engine-settings.ts'
+import { timeSlices } from './time-slices.ts'
+
+/** The parts of an engine, put together by `openEngine`. */
+export interface EngineParts {
+  readonly settings: EngineSettings
+  readonly store: CountingObjectStore
+  readonly databaseId: string
+  readonly versions: VersionSet
+  readonly views: ViewRegistry
+  readonly tables: TableStore
+  readonly tableWriter: TableWriter
+  readonly obsolete: ObsoleteObjects
+  readonly pool: ArenaPool
+  readonly log: EngineLog | undefined
+  readonly lastSeq: number
+  readonly emit: EmitEvent
+}
+
+/** The log of this owner, and what may be forgotten of the logs of owners before it. */
+export interface EngineLog extends WriteLog {
+  /** Everything that was replayed at the opening is in the store now. */
+  forgetReplayed(): Promise<void>
+}
+
+type EngineState = 'open' | 'closing' | 'closed' | 'failed'
+
+/**
+ * A running database: wires the write path, the flusher, the compactor and the reads together and owns their life. One
+ * failure that cannot be repaired (fenced, log lost, a defect) stops all of it: every pending and later call fails with
+ * that error, and nothing is acknowledged any more.
+ */
+export class Engine {
+  readonly settings: EngineSettings
+  readonly store: CountingObjectStore
+  readonly databaseId: string
+  readonly versions: VersionSet
+  readonly views: ViewRegistry
+  readonly tables: TableStore
+  readonly writes: WritePath
+  readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
+  readonly obsolete: ObsoleteObjects
+
+  readonly #emit: EmitEvent
+  readonly #log: EngineLog | undefined
+  readonly #flusher: Flusher
+  readonly #compactor: Compactor
+  readonly #lookup: PointLookup
+  readonly #abort = new AbortController()
+  readonly #replayedSeq: number
+  #replayedKept: boolean
+  #state: EngineState = 'open'
+  #failure: unknown
+  #fenceTimer: Timer | undefined
+  #fenceCheckedSeq: number
+  #closed: Promise<void> | undefined
+
+  constructor(parts: EngineParts) {
+    const { settings, views, versions, tables, tableWriter } = parts
+    this.settings = settings
+    this.store = parts.store
+    this.databaseId = parts.databaseId
+    this.versions = versions
+    this.views = views
+    this.tables = tables
+    this.obsolete = parts.obsolete
+    this.#emit = parts.emit
+    this.#log = parts.log
+    this.#lookup = new PointLookup(tables)
+    this.#replayedSeq = parts.lastSeq
+    this.#replayedKept = parts.log !== undefined
+    this.#fenceCheckedSeq = parts.lastSeq
+    const { clock } = settings
+    const background = {
+      views,
+      versions,
+      tableWriter,
+      snapshots: this.snapshots,
+      writerSettings: () => this.#writerSettings(),
+      clock,
+      pause: timeSlices(clock),
+      onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
+      onFailed: (error: unknown) => this.fail(error),
+      signal: this.#abort.signal,
+    }
+    this.#flusher = new Flusher({
+      ...background,
+      onFlushed: (report) => {
+        this.#emit('flush', report)
+        this.#afterCommit()
+        this.#forgetLogged(report.flushedSeq)
+      },
+      mayRelease: () => this.#state === 'closing',
+    })
+    this.#compactor = new Compactor({
+      ...background,
+      tables,
+      settings,
+      onCompacted: (report) => {
+        this.#emit('compaction', report)
+        this.#afterCommit()
+      },
+      onObsolete: (files) => this.obsolete.tablesRetired(files),
+    })
+    this.writes = new WritePath({
+      views,
+      settings,
+      log: parts.log,
+      lastSeq: parts.lastSeq,
+      newMemtable: () => new Memtable({ pool: parts.pool }),
+      onSealed: () => this.#flusher.kick(),
+      onStall: (reason) => this.#emit('stall', { reason }),
+      onLogFailed: (error) => this.fail(error),
+      flushThrough: (seq) => this.flushThrough(seq),
+    })
+    this.#flusher.kick()
+    this.#compactor.kick()
+    if (settings.fenceCheckIntervalMs > 0) this.#armFenceCheck()
+  }
+
+  /** Throws what every call of a closed or failed engine throws. */
+  ensureOpen(): void {
+    if (this.#state === 'open') return
+    throw this.#state === 'failed' ? this.#failure : closedError()
+  }
+
+  /** The lookup that the last synchronous read left its answer in. */
+  get found(): PointLookup {
+    return this.#lookup
+  }
+
+  /** A lookup without I/O, at the present or at a snapshot. The answer stands in `found` until the next call. */
+  lookup(key: Uint8Array, keyStart: number, keyEnd: number, seq: number | undefined): 'found' | 'absent' | 'blocked' {
+    return this.#lookup.run(this.views.current, key, keyStart, keyEnd, seq ?? this.writes.lastSeq)
+  }
+
+  /** Like `lookup`, but fetches what is missing. The key must not change until it resolves. */
+  async lookupWaiting(key: Uint8Array, seq: number | undefined): Promise<{ value: Uint8Array; seq: number } | undefined> {
+    const view = this.views.acquire()
+    const at = seq ?? this.writes.lastSeq
+    const held = new HeldPieces()
+    try {
+      for (;;) {
+        const state = this.#lookup.run(view, key, 0, key.length, at, held)
+        if (state === 'absent') return undefined
+        if (state === 'found') {
+          const { valueBytes, valueStart, valueEnd, seq: version } = this.#lookup
+          return { value: valueBytes.slice(valueStart, valueEnd), seq: version }
+        }
+        await this.#lookup.load(held)
+        this.#ensureReadable()
+      }
+    } finally {
+      this.views.release(view)
+    }
+  }
+
+  /** Starts a scan over the present view; close it when done. */
+  scan(request: Omit<ScanRequest, 'seq'> & { readonly seq: number | undefined }): EngineScan {
+    const view = this.views.acquire()
+    const cursor = new ScanCursor(view, this.tables, { ...request, seq: request.seq ?? this.writes.lastSeq })
+    return new EngineScan(this, view, cursor)
+  }
+
+  /** Resolves when everything written so far is in the store. */
+  async flush(signal?: AbortSignal): Promise<void> {
+    await this.writes.drained()
+    this.writes.seal()
+    await this.#flusher.flushed(this.writes.lastSeq, signal)
+  }
+
+  /** Shared flush: writes that ask for the store while a flush runs go out together with the next one. */
+  async flushThrough(seq: number): Promise<void> {
+    await this.#flusher.drained()
+    if (this.versions.current.flushedSeq >= seq) return
+    this.writes.seal()
+    await this.#flusher.flushed(seq)
+  }
+
+  async compactRange(range: KeyRange): Promise<void> {
+    await this.#compactor.compactRange(range)
+  }
+
+  /**
+   * Stops for good because of `error`. Idempotent; the first reason stays.
+   */
+  fail(error: unknown): void {
+    if (this.#state === 'failed' || this.#state === 'closed') return
+    const reason = asMoraineError(error)
+    this.#state = 'failed'
+    this.#failure = reason
+    this.writes.abandon(reason)
+    this.#flusher.stop(reason)
+    this.#abort.abort(reason)
+    this.#fenceTimer?.cancel()
+    if (reason.code === 'FENCED') this.#emit('fenced', { error: reason })
+    else this.#emit('error', { error: reason, willRetry: false })
+  }
+
+  /**
+   * Flushes everything and gives the database back. When the flush fails the engine is closed all the same, the log keeps
+   * what was acknowledged, and the error says so.
+   */
+  close(): Promise<void> {
+    this.#closed ??= this.#close()
+    return this.#closed
+  }
+
+  async #close(): Promise<void> {
+    this.#fenceTimer?.cancel()
+    let problem: unknown
+    if (this.#state === 'open') {
+      this.#state = 'closing'
+      this.writes.stop(closedError())
+      problem = await this.#flushAndRelease()
+    }
+    this.#state = this.#state === 'failed' ? 'failed' : 'closed'
+    this.#abort.abort(closedError())
+    this.#flusher.stop(closedError())
+    await this.#flusher.drained()
+    await this.#compactor.drained()
+    await this.obsolete.drained()
+    await this.writes.drained()
+    await this.#log?.close().catch((error: unknown) => {
+      problem ??= error
+    })
+    await this.store.close()
+    if (problem !== undefined) throw problem
+  }
+
+  async #flushAndRelease(): Promise<unknown> {
+    const { clock, closeTimeoutMs } = this.settings
+    const deadline = new AbortController()
+    const timer = clock.setTimer(closeTimeoutMs, () => {
+      const unflushed = this.writes.lastSeq - this.versions.current.flushedSeq
+      deadline.abort(
+        new MoraineError(
+          'UNAVAILABLE',
+          `close gave up after ${closeTimeoutMs} ms: ${unflushed} writes could not be flushed to the store${this.settings.wal.kind === 'none' ? ' and are lost, because there is no write-ahead log' : '; the write-ahead log keeps those that were acknowledged'}`,
+          { detail: { unflushedWrites: unflushed } },
+        ),
+      )
+    })
+    try {
+      await this.flush(deadline.signal)
+      // What a running compaction would win is not worth waiting for.
+      if (!this.versions.current.released) {
+        await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq }), () => {}, deadline.signal)
+      }
+      return undefined
+    } catch (error) {
+      return this.#state === 'failed' ? undefined : error
+    } finally {
+      timer.cancel()
+    }
+  }
+
+  #afterCommit(): void {
+    this.obsolete.manifestCommitted(this.versions.current.id)
+    this.writes.resume()
+    this.#compactor.kick()
+  }
+
+  #forgetLogged(flushedSeq: number): void {
+    const log = this.#log
+    if (log === undefined) return
+    const forgetting = log.release(flushedSeq).then(async () => {
+      if (!this.#replayedKept || flushedSeq < this.#replayedSeq) return
+      this.#replayedKept = false
+      await log.forgetReplayed()
+    })
+    // A segment that could not be deleted is replayed as already flushed: untidy, not unsafe.
+    forgetting.catch((error: unknown) => this.#emit('error', { error: asMoraineError(error), willRetry: true }))
+  }
+
+  /** While there are new acknowledged writes that are not flushed, looks from time to time whether they still count. */
+  #armFenceCheck(): void {
+    const { clock, fenceCheckIntervalMs } = this.settings
+    this.#fenceTimer = clock.setTimer(
+      fenceCheckIntervalMs,
+      () => {
+        void this.#checkFence().finally(() => {
+          if (this.#state === 'open') this.#armFenceCheck()
+        })
+      },
+      { unref: true },
+    )
+  }
+
+  async #checkFence(): Promise<void> {
+    const { lastSeq } = this.writes
+    const { current } = this.versions
+    if (this.#state !== 'open' || lastSeq === this.#fenceCheckedSeq || lastSeq <= current.flushedSeq) return
+    try {
+      await this.versions.verifyOwnership(this.#abort.signal)
+      this.#fenceCheckedSeq = lastSeq
+    } catch (error) {
+      if (isMoraineError(error, 'FENCED')) this.fail(error)
+      else if (this.#state === 'open') this.#emit('error', { error: asMoraineError(error), willRetry: true })
+    }
+  }
+
+  #ensureReadable(): void {
+    if (this.#state === 'failed') throw this.#failure
+    if (this.#state === 'closed') throw closedError()
+  }
+
+  #writerSettings(): SstWriterSettings {
+    const { settings } = this
+    return {
+      blockSizeBytes: settings.blockSizeBytes,
+      restartInterval: settings.blockRestartInterval,
+      compression: settings.compression,
+      filterBitsPerKey: settings.filterBitsPerKey,
+      createdAtMs: settings.clock.nowMs(),
+      engineVersion: ENGINE_VERSION,
+      databaseId: this.databaseId,
+    }
+  }
+}
+
+export const ENGINE_VERSION = '0.1.0'
+
+/** A scan in progress: the cursor, and the view it must give back. */
+export class EngineScan {
+  readonly #engine: Engine
+  readonly #view: ReadView
+  readonly #cursor: ScanCursor
+  #closed = false
+
+  constructor(engine: Engine, view: ReadView, cursor: ScanCursor) {
+    this.#engine = engine
+    this.#view = view
+    this.#cursor = cursor
+  }
+
+  async nextBatch(maxEntries: number, maxBytes: number): Promise<Entry[]> {
+    if (this.#closed) return []
+    this.#engine.ensureOpen()
+    try {
+      return await this.#cursor.nextBatch(maxEntries, maxBytes)
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cursor.close()
+    this.#engine.views.release(this.#view)
+  }
+}
+
+function closedError(): MoraineError {
+  return new MoraineError('CLOSED', 'the database is closed; open it again to use it')
+}
+
+function asMoraineError(error: unknown): MoraineError {
+  if (error instanceof MoraineError) return error
+  return new MoraineError('INTERNAL', `a defect stopped the database: ${error instanceof Error ? error.message : String(error)}`, {
+    cause: error,
+  })
+}

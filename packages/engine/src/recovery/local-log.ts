@@ -1,0 +1,45 @@
+import { existsSync } from 'node:fs'
+import { homedir } from 'node:os'
+import { MoraineError } from '@moraine/base'
+import type { Manifest } from '../manifest/manifest.ts'
+import { LocalWalFolder } from '../wal/local-wal-folder.ts'
+import { walFolderLocation } from '../wal/wal-folder-location.ts'
+import type { EngineSettings } from './engine-settings.ts'
+
+/** Where the log of a database lies on this machine, unless the caller named a folder. */
+export function defaultWalFolder(databaseId: string): string {
+  return walFolderLocation(databaseId, { env: process.env, platform: process.platform, homedir: homedir() })
+}
+
+/**
+ * Opens the log folder and checks its lineage against the newest manifest. A log continues the database only if its id
+ * is the manifest's; any other log that still holds writes is refused (or set aside when the caller says so), never
+ * replayed and never deleted.
+ */
+export async function prepareLocalLog(
+  settings: EngineSettings,
+  before: Manifest | undefined,
+  databaseId: string,
+): Promise<LocalWalFolder | undefined> {
+  const { wal, random } = settings
+  const folder = (wal.kind === 'local' ? wal.folder : undefined) ?? defaultWalFolder(databaseId)
+  if (wal.kind === 'none') {
+    // A log that an earlier opening left with unflushed writes is still replayed; none is ever created.
+    if (before?.walId === undefined || !existsSync(folder)) return undefined
+    const left = await LocalWalFolder.open(folder, { databaseId, random, create: false })
+    return left.walId === before.walId ? left : undefined
+  }
+  const log = await LocalWalFolder.open(folder, { databaseId, random, create: true })
+  if (before !== undefined && log.walId === before.walId) return log
+  const survey = await log.survey(0)
+  if (survey.writes === 0 && survey.damage === undefined) return log
+  if (wal.foreign === 'set-aside') {
+    await log.setAside()
+    return LocalWalFolder.open(folder, { databaseId, random, create: true })
+  }
+  throw new MoraineError(
+    'INVALID',
+    `the write-ahead log in ${log.folder} holds ${survey.writes} writes but does not continue this database: since they were written it was opened from another folder or restored. They were left untouched: read them with 'moraine wal export ${log.folder}', then open with wal: { kind: 'local', foreign: 'set-aside' } to start a new log beside them`,
+    { detail: { folder: log.folder, writes: survey.writes, walId: log.walId, expected: before?.walId } },
+  )
+}

@@ -1,0 +1,94 @@
+import { type Clock, MoraineError, type Random, randomHex, sleep } from '@moraine/base'
+import type { ObjectStore } from '@moraine/object-store'
+import { type Epoch, FIRST_MANIFEST, nextManifest } from '../layout/numbers.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { ManifestStore } from '../manifest/manifest-store.ts'
+import { EMPTY_VERSION } from '../manifest/version.ts'
+import { establishIdentity } from './identity.ts'
+
+export interface OwnershipRequest {
+  readonly store: ObjectStore
+  readonly manifests: ManifestStore
+  readonly takeover: 'steal' | 'wait' | 'fail'
+  readonly createIfMissing: boolean
+  readonly owner: string
+  readonly clock: Clock
+  readonly random: Random
+  readonly signal: AbortSignal | undefined
+  /**
+   * Called with the newest manifest before the epoch is taken: the place to refuse without having fenced anyone.
+   * Gives the id of the log that will continue the new manifest.
+   */
+  readonly prepareLog: (before: Manifest | undefined, databaseId: string) => Promise<string | undefined>
+}
+
+const WAIT_POLL_MS = 500
+
+/**
+ * Makes this process the owner of the database: commits a manifest with the next epoch. What the engine then starts
+ * from is that manifest, so its state was read under its own epoch and nobody of an older one can change it any more.
+ * Creates the database when there is none.
+ */
+export async function takeOwnership(request: OwnershipRequest): Promise<{ manifest: Manifest; before: Manifest | undefined }> {
+  const { manifests } = request
+  let log: { before: Manifest | undefined; walId: string | undefined } | undefined
+  for (;;) {
+    const before = await manifests.readNewest(request.signal)
+    if (before !== undefined && !before.released && request.takeover !== 'steal') {
+      if (request.takeover === 'fail') throw ownedByAnother(before)
+      await sleep(request.clock, WAIT_POLL_MS, request.signal)
+      continue
+    }
+    const databaseId = before?.databaseId ?? (await newDatabaseId(request))
+    // A lost race brings a newer manifest, and with it perhaps another lineage of the log.
+    if (log === undefined || log.before?.walId !== before?.walId) {
+      log = { before, walId: await request.prepareLog(before, databaseId) }
+    }
+    const next = nextOwnersManifest(request, before, databaseId, log.walId)
+    const committed = await manifests.tryCommit(next, request.signal)
+    if (committed !== undefined) return { manifest: committed, before }
+  }
+}
+
+async function newDatabaseId(request: OwnershipRequest): Promise<string> {
+  if (!request.createIfMissing) {
+    throw new MoraineError('INVALID', `there is no database at ${request.store.url}, and createIfMissing is false`)
+  }
+  return (await establishIdentity(request.store, request)).databaseId
+}
+
+function nextOwnersManifest(
+  request: OwnershipRequest,
+  before: Manifest | undefined,
+  databaseId: string,
+  walId: string | undefined,
+): Manifest {
+  const fresh = {
+    token: randomHex(request.random, 16),
+    committedAtMs: request.clock.nowMs(),
+    owner: request.owner,
+    walId,
+    released: false,
+  }
+  if (before !== undefined) {
+    return { ...before, ...fresh, id: nextManifest(before.id), epoch: (before.epoch + 1) as Epoch }
+  }
+  return {
+    ...fresh,
+    id: FIRST_MANIFEST,
+    epoch: 1 as Epoch,
+    databaseId,
+    flushedSeq: 0,
+    lastSeq: 0,
+    version: EMPTY_VERSION,
+    base: undefined,
+  }
+}
+
+function ownedByAnother(manifest: Manifest): MoraineError {
+  return new MoraineError(
+    'CONFLICT',
+    `the database was not closed by its owner (${manifest.owner}, epoch ${manifest.epoch}), which may still be running; open with takeover: 'steal' to fence it off, or 'wait' to wait for it`,
+    { detail: { owner: manifest.owner, epoch: manifest.epoch } },
+  )
+}

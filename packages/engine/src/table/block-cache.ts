@@ -1,0 +1,130 @@
+import type { DataBlock } from '@moraine/sstable'
+
+/**
+ * Decoded data blocks under one byte budget, shared by all tables of a database. The cache does not look blocks up: a
+ * table keeps its cached blocks in an array by ordinal ({@link BlockSlots}), so that a hit costs an array access, and
+ * the cache only decides what to keep.
+ *
+ * Policy (after S3-FIFO): a new block enters a small probation queue of a tenth of the budget. When it reaches the end
+ * of that queue it is kept only if it was used again meanwhile; kept blocks stand in the main queue, which is a clock:
+ * a block used since the hand last passed gets another round. A scan that touches each block once therefore moves
+ * through probation and leaves the hot set alone.
+ */
+export interface BlockSlots {
+  readonly blocks: (CachedBlock | undefined)[]
+}
+
+export interface CachedBlock {
+  readonly slots: BlockSlots
+  readonly ordinal: number
+  readonly block: DataBlock
+  /** Set by every use; cleared by the clock's hand. */
+  used: boolean
+  resident: boolean
+}
+
+const PROBATION_SHARE = 0.1
+
+export class BlockCache {
+  readonly budgetBytes: number
+  readonly #probation = new Fifo()
+  readonly #main = new Fifo()
+  insertions = 0
+  evictions = 0
+
+  constructor(budgetBytes: number) {
+    this.budgetBytes = budgetBytes
+  }
+
+  get sizeBytes(): number {
+    return this.#probation.bytes + this.#main.bytes
+  }
+
+  get blockCount(): number {
+    return this.#probation.size + this.#main.size
+  }
+
+  /** True when a block of this size fits without pushing another out. */
+  hasRoomFor(bytes: number): boolean {
+    return this.sizeBytes + bytes <= this.budgetBytes
+  }
+
+  insert(slots: BlockSlots, ordinal: number, block: DataBlock): void {
+    if (slots.blocks[ordinal] !== undefined) return
+    // A block larger than the whole budget would push everything out and then itself.
+    if (block.memoryBytes > this.budgetBytes) return
+    const entry: CachedBlock = { slots, ordinal, block, used: false, resident: true }
+    slots.blocks[ordinal] = entry
+    this.#probation.push(entry)
+    this.insertions++
+    while (this.sizeBytes > this.budgetBytes) this.#evictOne()
+  }
+
+  /** Forgets all blocks of a table that left the database. */
+  drop(slots: BlockSlots): void {
+    for (const entry of slots.blocks) {
+      if (entry === undefined || !entry.resident) continue
+      entry.resident = false
+      // The queues skip entries that are not resident; only the byte count changes now.
+      if (!this.#probation.forget(entry)) this.#main.forget(entry)
+    }
+    slots.blocks.length = 0
+  }
+
+  #evictOne(): void {
+    if (this.#probation.bytes > this.budgetBytes * PROBATION_SHARE || this.#main.size === 0) {
+      const entry = this.#probation.shift()
+      if (entry === undefined) return
+      if (entry.used) {
+        entry.used = false
+        this.#main.push(entry)
+      } else {
+        this.#evict(entry)
+      }
+      return
+    }
+    const entry = this.#main.shift()
+    if (entry === undefined) return
+    if (entry.used) {
+      entry.used = false
+      this.#main.push(entry)
+    } else {
+      this.#evict(entry)
+    }
+  }
+
+  #evict(entry: CachedBlock): void {
+    entry.resident = false
+    entry.slots.blocks[entry.ordinal] = undefined
+    this.evictions++
+  }
+}
+
+/** A queue of entries with a byte count; removal from the middle is by set semantics of insertion order. */
+class Fifo {
+  readonly #entries = new Set<CachedBlock>()
+  bytes = 0
+
+  get size(): number {
+    return this.#entries.size
+  }
+
+  push(entry: CachedBlock): void {
+    this.#entries.add(entry)
+    this.bytes += entry.block.memoryBytes
+  }
+
+  shift(): CachedBlock | undefined {
+    for (const entry of this.#entries) {
+      this.forget(entry)
+      return entry
+    }
+    return undefined
+  }
+
+  forget(entry: CachedBlock): boolean {
+    if (!this.#entries.delete(entry)) return false
+    this.bytes -= entry.block.memoryBytes
+    return true
+  }
+}

@@ -1,0 +1,79 @@
+import { compareRanges } from '@moraine/base'
+import { EntryKind, type SstSummary, SstWriter, type SstWriterSettings } from '@moraine/sstable'
+import type { EntryIterator } from '../iterator/entry-iterator.ts'
+import { Retention } from './retention.ts'
+
+/** A finished table that is still in memory: its pieces in order, and what the writer knows of it. */
+export interface BuiltTable {
+  readonly parts: readonly Uint8Array[]
+  readonly summary: SstSummary
+}
+
+export interface BuildRequest {
+  readonly writer: SstWriterSettings
+  /** Sequence numbers that must stay readable, ascending. */
+  readonly snapshots: readonly number[]
+  /** A table is closed at the first key after this many bytes; Infinity for one table. */
+  readonly targetSizeBytes: number
+  /** Whether no older version of a key can exist outside the source. Asked for tombstones only, with rising keys. */
+  readonly isBottommost: (key: Uint8Array, keyStart: number, keyEnd: number) => boolean
+  /** Called every few hundred entries; a promise it returns is awaited, so that long builds let other work run. */
+  readonly pause: () => Promise<void> | undefined
+}
+
+const ENTRIES_BETWEEN_PAUSES = 256
+
+/**
+ * Writes the entries of `source`, from its first one on, into tables; drops the versions that nobody can see any more.
+ * All versions of a key stay in one table. Gives each table when it is finished; nothing for an empty source.
+ */
+export async function* buildTables(source: EntryIterator, request: BuildRequest): AsyncGenerator<BuiltTable, void> {
+  const retention = new Retention(request.snapshots)
+  let parts: Uint8Array[] = []
+  let writer: SstWriter | undefined
+  let previousKey: Uint8Array | undefined
+  let previousStart = 0
+  let previousEnd = 0
+  let untilPause = ENTRIES_BETWEEN_PAUSES
+
+  const placed = source.seekToFirst()
+  if (placed !== undefined) await placed
+  while (source.valid) {
+    const { keyBytes, keyStart, keyEnd, seq, kind } = source
+    const isNewKey =
+      previousKey === undefined ||
+      compareRanges(keyBytes, keyStart, keyEnd, previousKey, previousStart, previousEnd) !== 0
+    if (isNewKey) {
+      retention.startKey()
+      previousKey = keyBytes
+      previousStart = keyStart
+      previousEnd = keyEnd
+      if (writer !== undefined && writer.estimatedSizeBytes >= request.targetSizeBytes) {
+        const summary = writer.finish()
+        writer = undefined
+        const finished: BuiltTable = { parts, summary }
+        parts = []
+        yield finished
+      }
+    }
+    const bottommost = kind === EntryKind.delete && request.isBottommost(keyBytes, keyStart, keyEnd)
+    if (retention.keeps(seq, kind, bottommost)) {
+      if (writer === undefined) {
+        const target = parts
+        writer = new SstWriter(request.writer, (chunk) => target.push(chunk))
+      }
+      writer.add(keyBytes, keyStart, keyEnd, seq, kind, source.valueBytes, source.valueStart, source.valueEnd)
+    }
+    if (--untilPause <= 0) {
+      untilPause = ENTRIES_BETWEEN_PAUSES
+      const pause = request.pause()
+      if (pause !== undefined) await pause
+    }
+    const moved = source.next()
+    if (moved !== undefined) await moved
+  }
+  if (writer !== undefined) {
+    const summary = writer.finish()
+    yield { parts, summary }
+  }
+}

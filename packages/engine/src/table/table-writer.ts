@@ -1,0 +1,84 @@
+import { type Clock, concatBytes, type Random } from '@moraine/base'
+import type { ObjectStore } from '@moraine/object-store'
+import { parseSstTail } from '@moraine/sstable'
+import type { Epoch } from '../layout/numbers.ts'
+import { type FileId, newFileId, sstName } from '../layout/object-names.ts'
+import type { TableFile } from '../manifest/table-file.ts'
+import type { BuiltTable } from './table-builder.ts'
+import type { TableStore } from './table-store.ts'
+
+/**
+ * Uploads finished tables under names of this owner's epoch. While a table is uploaded, and until its manifest is
+ * committed or given up, its id stands in `unpublished`: a collector must not take it for garbage.
+ */
+export class TableWriter {
+  readonly unpublished: Set<FileId> = new Set()
+  readonly #store: ObjectStore
+  readonly #tables: TableStore
+  readonly #epoch: Epoch
+  readonly #clock: Clock
+  readonly #random: Random
+
+  constructor(options: { store: ObjectStore; tables: TableStore; epoch: Epoch; clock: Clock; random: Random }) {
+    this.#store = options.store
+    this.#tables = options.tables
+    this.#epoch = options.epoch
+    this.#clock = options.clock
+    this.#random = options.random
+  }
+
+  /** Resolves when the object is durable in the store. Its metadata is kept, so that opening it costs no request. */
+  async upload(table: BuiltTable, signal?: AbortSignal): Promise<TableFile> {
+    const { summary, parts } = table
+    const id = newFileId(this.#epoch, this.#random)
+    this.unpublished.add(id)
+    const name = sstName(id)
+    const tail = tailOf(parts, summary.tailOffset)
+    const metadata = parseSstTail(tail, {
+      name,
+      sizeBytes: summary.sizeBytes,
+      tailOffset: summary.tailOffset,
+      tailCrc32c: summary.tailCrc32c,
+    })
+    try {
+      await this.#store.put(name, parts, { signal })
+    } catch (error) {
+      this.unpublished.delete(id)
+      throw error
+    }
+    const file: TableFile = {
+      id,
+      sizeBytes: summary.sizeBytes,
+      tailOffset: summary.tailOffset,
+      tailCrc32c: summary.tailCrc32c,
+      entryCount: summary.entryCount,
+      deletionCount: summary.deletionCount,
+      smallestKey: summary.smallestKey,
+      largestKey: summary.largestKey,
+      smallestSeq: summary.smallestSeq,
+      largestSeq: summary.largestSeq,
+      rawBytes: summary.rawKeyBytes + summary.rawValueBytes,
+      createdAtMs: this.#clock.nowMs(),
+    }
+    this.#tables.adoptMetadata(this.#tables.handle(file), metadata)
+    return file
+  }
+
+  /** The manifest that names these tables is committed, or they will never be named. */
+  published(files: readonly TableFile[]): void {
+    for (const file of files) this.unpublished.delete(file.id)
+  }
+}
+
+/** The bytes from `offset` on, out of consecutive pieces. */
+function tailOf(parts: readonly Uint8Array[], offset: number): Uint8Array {
+  const tail: Uint8Array[] = []
+  let end = parts.reduce((size, part) => size + part.length, 0)
+  for (let i = parts.length - 1; i >= 0 && end > offset; i--) {
+    const part = parts[i] as Uint8Array
+    const start = end - part.length
+    tail.unshift(start >= offset ? part : part.subarray(offset - start))
+    end = start
+  }
+  return concatBytes(tail)
+}

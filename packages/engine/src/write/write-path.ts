@@ -1,0 +1,259 @@
+import { abortError, Deferred } from '@moraine/base'
+import { EntryKind } from '@moraine/sstable'
+import { encodeDelete, encodePut, visitOperations } from '../batch/batch-codec.ts'
+import type { Memtable } from '../memtable/memtable.ts'
+import type { ViewRegistry } from '../read/read-view.ts'
+import { GroupCommitter } from './group-committer.ts'
+import type { WriteLog } from './write-log.ts'
+
+/** When a write is acknowledged: in memory, in the log, or in the store. */
+export type Durability = 'memory' | 'log' | 'store'
+
+/** Why writes are held back. */
+export type StallReason = 'memtables' | 'level0'
+
+export interface WritePathSettings {
+  /** A memtable of this many bytes is sealed. */
+  readonly memtableSizeBytes: number
+  /** Sealed memtables that may wait for their flush before writes are held back. */
+  readonly maxSealedMemtables: number
+  /** Tables in level 0 that hold writes back until compaction has caught up. */
+  readonly level0StopTrigger: number
+}
+
+export interface WritePathOptions {
+  readonly views: ViewRegistry
+  readonly settings: WritePathSettings
+  /** Undefined: no log. */
+  readonly log: WriteLog | undefined
+  /** The last sequence number used so far. */
+  readonly lastSeq: number
+  readonly newMemtable: () => Memtable
+  /** A memtable was sealed and waits for its flush. */
+  readonly onSealed: () => void
+  readonly onStall: (reason: StallReason) => void
+  /** The log failed; no later write can be acknowledged. */
+  readonly onLogFailed: (error: unknown) => void
+  /** Resolves when the store holds everything up to `seq`. */
+  readonly flushThrough: (seq: number) => Promise<void>
+}
+
+interface HeldWrite {
+  readonly apply: () => Promise<void>
+  readonly done: Deferred<void>
+}
+
+/**
+ * Takes writes in: gives each its sequence number, puts it into the memtable (from then on this process reads it) and
+ * into the log's current group, all in one synchronous step, so that sequence numbers, memtable and log agree in order
+ * and a batch is never half visible. While memory is full or level 0 too deep, writes are queued in order.
+ */
+export class WritePath {
+  readonly #options: WritePathOptions
+  readonly #views: ViewRegistry
+  readonly #committer: GroupCommitter | undefined
+  readonly #held = new Set<HeldWrite>()
+  #active: Memtable
+  #lastSeq: number
+  #stalled: StallReason | undefined
+  #stopped: unknown
+  stallCount = 0
+
+  constructor(options: WritePathOptions) {
+    this.#options = options
+    this.#views = options.views
+    this.#active = options.views.current.active
+    this.#lastSeq = options.lastSeq
+    this.#committer = options.log === undefined ? undefined : new GroupCommitter(options.log, options.onLogFailed)
+  }
+
+  get lastSeq(): number {
+    return this.#lastSeq
+  }
+
+  get heldWrites(): number {
+    return this.#held.size
+  }
+
+  /** Key and value are consumed before this returns, unless the write is held back: then they are copied. */
+  put(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    value: Uint8Array,
+    durability: Durability | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (this.#mustHold()) {
+      const k = key.slice(keyStart, keyEnd)
+      const v = value.slice()
+      return this.#hold(() => this.#put(k, 0, k.length, v, durability), signal)
+    }
+    return this.#put(key, keyStart, keyEnd, value, durability)
+  }
+
+  delete(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    durability: Durability | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (this.#mustHold()) {
+      const k = key.slice(keyStart, keyEnd)
+      return this.#hold(() => this.#delete(k, 0, k.length, durability), signal)
+    }
+    return this.#delete(key, keyStart, keyEnd, durability)
+  }
+
+  /** All operations of an encoded batch, at once. */
+  write(
+    operations: Uint8Array,
+    count: number,
+    durability: Durability | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    if (this.#mustHold()) {
+      const copy = operations.slice()
+      return this.#hold(() => this.#write(copy, count, durability), signal)
+    }
+    return this.#write(operations, count, durability)
+  }
+
+  /** Seals the active memtable unless it is empty; resolves nothing, the flusher takes it from here. */
+  seal(): void {
+    if (this.#active.isEmpty) return
+    const sealed = [this.#active, ...this.#views.current.sealed]
+    this.#active = this.#options.newMemtable()
+    this.#views.install({ active: this.#active, sealed })
+    this.#committer?.rotateBeforeNext()
+    this.#options.onSealed()
+  }
+
+  /** A flush or a compaction ended: lets held writes go on as far as there is room. */
+  resume(): void {
+    this.#stalled = this.#makeRoom()
+    for (const write of this.#held) {
+      if (this.#stalled !== undefined || this.#stopped !== undefined) return
+      this.#held.delete(write)
+      try {
+        write.done.resolve(write.apply())
+      } catch (error) {
+        write.done.reject(error)
+      }
+    }
+  }
+
+  /** Fails held writes and everything unacknowledged or later with `error`. */
+  stop(error: unknown): void {
+    this.#stopped ??= error
+    const held = [...this.#held]
+    this.#held.clear()
+    for (const write of held) write.done.reject(error)
+  }
+
+  /** Like `stop`, and fails the groups that the log has not acknowledged as well. */
+  abandon(error: unknown): void {
+    this.stop(error)
+    this.#committer?.fail(error)
+  }
+
+  /** Resolves when the log is idle. */
+  async drained(): Promise<void> {
+    await this.#committer?.drained()
+  }
+
+  #mustHold(): boolean {
+    if (this.#stopped !== undefined) throw this.#stopped
+    return this.#stalled !== undefined || this.#held.size > 0
+  }
+
+  #put(
+    key: Uint8Array,
+    keyStart: number,
+    keyEnd: number,
+    value: Uint8Array,
+    durability: Durability | undefined,
+  ): Promise<void> {
+    const seq = this.#lastSeq + 1
+    this.#active.insert(seq, EntryKind.put, key, keyStart, keyEnd, value, 0, value.length)
+    this.#lastSeq = seq
+    let logged: Promise<void> = DONE
+    if (this.#committer !== undefined) {
+      const group = this.#committer.join(seq)
+      encodePut(group.payload, key, keyStart, keyEnd, value, 0, value.length)
+      group.count++
+      logged = group.acknowledged.promise
+    }
+    return this.#inserted(seq, logged, durability)
+  }
+
+  #delete(key: Uint8Array, keyStart: number, keyEnd: number, durability: Durability | undefined): Promise<void> {
+    const seq = this.#lastSeq + 1
+    this.#active.insert(seq, EntryKind.delete, key, keyStart, keyEnd, key, 0, 0)
+    this.#lastSeq = seq
+    let logged: Promise<void> = DONE
+    if (this.#committer !== undefined) {
+      const group = this.#committer.join(seq)
+      encodeDelete(group.payload, key, keyStart, keyEnd)
+      group.count++
+      logged = group.acknowledged.promise
+    }
+    return this.#inserted(seq, logged, durability)
+  }
+
+  #write(operations: Uint8Array, count: number, durability: Durability | undefined): Promise<void> {
+    let seq = this.#lastSeq
+    const active = this.#active
+    visitOperations(operations, 'a write batch', (kind, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
+      active.insert(++seq, kind, bytes, keyStart, keyEnd, bytes, valueStart, valueEnd)
+    })
+    let logged: Promise<void> = DONE
+    if (this.#committer !== undefined) {
+      const group = this.#committer.join(this.#lastSeq + 1)
+      group.payload.bytes(operations)
+      group.count += count
+      logged = group.acknowledged.promise
+    }
+    this.#lastSeq = seq
+    return this.#inserted(seq, logged, durability)
+  }
+
+  #inserted(seq: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
+    if (this.#active.memoryBytes >= this.#options.settings.memtableSizeBytes) this.#memtableFull()
+    if (durability === undefined || durability === 'log') return logged
+    return durability === 'memory' ? DONE : logged.then(() => this.#options.flushThrough(seq))
+  }
+
+  #memtableFull(): void {
+    this.#stalled = this.#makeRoom()
+    if (this.#stalled === undefined) return
+    this.stallCount++
+    this.#options.onStall(this.#stalled)
+  }
+
+  /** Seals a full memtable if another one may wait; says why writes have to be held back, if they have to. */
+  #makeRoom(): StallReason | undefined {
+    const { settings } = this.#options
+    if (this.#active.memoryBytes >= settings.memtableSizeBytes) {
+      if (this.#views.current.sealed.length >= settings.maxSealedMemtables) return 'memtables'
+      this.seal()
+    }
+    const levelZero = this.#views.current.version.levels[0]
+    return levelZero !== undefined && levelZero.length >= settings.level0StopTrigger ? 'level0' : undefined
+  }
+
+  #hold(apply: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
+    if (signal?.aborted === true) return Promise.reject(abortError(signal))
+    const write: HeldWrite = { apply, done: new Deferred<void>() }
+    this.#held.add(write)
+    if (signal === undefined) return write.done.promise
+    const onAbort = (): void => {
+      if (this.#held.delete(write)) write.done.reject(abortError(signal))
+    }
+    signal.addEventListener('abort', onAbort, { once: true })
+    return write.done.promise.finally(() => signal.removeEventListener('abort', onAbort))
+  }
+}
+
+const DONE: Promise<void> = Promise.resolve()

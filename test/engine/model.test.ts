@@ -1,0 +1,62 @@
+// Invariant: whatever is done to a database, it answers as a sorted map would. Killed at any moment it keeps a prefix of
+// its history: all acknowledged writes with a local log, all flushed ones without.
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { SeededRandom } from '@moraine/base'
+import { MemoryObjectStore } from '@moraine/object-store'
+import { driveModel, MortalObjectStore } from '@moraine/testing'
+import { open, type OpenOptions } from 'moraine'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+
+const SEEDS = Number(process.env['MORAINE_MODEL_SEEDS'] ?? 6)
+const FIRST_SEED = Number(process.env['MORAINE_MODEL_FIRST_SEED'] ?? 1)
+
+/** Small enough that a few hundred writes fill memtables, levels and caches. */
+const SMALL: OpenOptions = {
+  memtableSizeBytes: 256 * 1024,
+  blockSizeBytes: 1024,
+  targetFileSizeBytes: 64 * 1024,
+  levelBaseSizeBytes: 128 * 1024,
+  level0CompactionTrigger: 2,
+  level0StopTrigger: 6,
+  blockCacheSizeBytes: 32 * 1024,
+  metadataCacheSizeBytes: 8 * 1024,
+}
+
+describe('a database against the model', () => {
+  let folder: string
+
+  beforeEach(async () => {
+    folder = await mkdtemp(join(tmpdir(), 'moraine-model-'))
+  })
+  afterEach(async () => {
+    await rm(folder, { recursive: true, force: true })
+  })
+
+  for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
+    test(`with a local log, seed ${seed}`, async () => {
+      const wal = { kind: 'local', folder: join(folder, 'wal'), sync: 'never' } as const
+      await expect(drive(seed, { ...SMALL, wal }, 'acknowledged')).resolves.toBeUndefined()
+    })
+
+    test(`without a log, seed ${seed}`, async () => {
+      await expect(drive(seed, { ...SMALL, wal: 'none' }, 'flushed')).resolves.toBeUndefined()
+    })
+  }
+})
+
+async function drive(seed: number, options: OpenOptions, survives: 'acknowledged' | 'flushed'): Promise<void> {
+  const store = new MemoryObjectStore()
+  let mortal: MortalObjectStore | undefined
+  await driveModel(
+    {
+      open: () => {
+        mortal = new MortalObjectStore(store)
+        return open({ store: mortal, prefix: 'model' }, options)
+      },
+      kill: async () => mortal?.kill(),
+    },
+    { random: new SeededRandom(seed), steps: 1500, survives },
+  )
+}
