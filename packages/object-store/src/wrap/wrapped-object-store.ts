@@ -1,0 +1,84 @@
+import { sourcePieces, sourceSizeBytes } from '../object-source.ts'
+import type {
+  CallOptions,
+  GetOptions,
+  ListOptions,
+  ListPage,
+  ObjectBody,
+  ObjectInfo,
+  ObjectSource,
+  ObjectStore,
+  ObjectStoreTraits,
+  PutOptions,
+  PutOutcome,
+} from '../object-store.ts'
+
+export type StoreOperation = 'get' | 'put' | 'head' | 'list' | 'delete' | 'deleteMany'
+
+/** What a wrapper may know about a call that passes through it. */
+export interface StoreCall {
+  readonly operation: StoreOperation
+  /** The key; the prefix of a list; the first key of a deleteMany (empty when there is none). */
+  readonly key: string
+  readonly signal: AbortSignal | undefined
+  readonly ifAbsent: boolean
+  /** Bytes to be written. */
+  readonly bodyBytes: number
+  /** Keys to be deleted by a deleteMany, 1 for all else. */
+  readonly keyCount: number
+}
+
+/** A store around another: each call of it goes through `around`, which runs the inner call once, often or not at all. */
+export abstract class WrappedObjectStore implements ObjectStore {
+  protected readonly inner: ObjectStore
+
+  constructor(inner: ObjectStore) {
+    this.inner = inner
+  }
+
+  get url(): string {
+    return this.inner.url
+  }
+
+  get traits(): ObjectStoreTraits {
+    return this.inner.traits
+  }
+
+  /** `run` makes the inner call; each run makes it anew. */
+  protected abstract around<T>(call: StoreCall, run: () => Promise<T>): Promise<T>
+
+  get(key: string, options?: GetOptions): Promise<ObjectBody | undefined> {
+    return this.around(storeCall('get', key, options), () => this.inner.get(key, options))
+  }
+
+  async put(key: string, body: ObjectSource, options?: PutOptions): Promise<PutOutcome> {
+    const bodyBytes = sourceSizeBytes(sourcePieces(body))
+    const call = { ...storeCall('put', key, options), ifAbsent: options?.ifAbsent === true, bodyBytes }
+    return await this.around(call, () => this.inner.put(key, body, options))
+  }
+
+  head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined> {
+    return this.around(storeCall('head', key, options), () => this.inner.head(key, options))
+  }
+
+  list(prefix: string, options?: ListOptions): Promise<ListPage> {
+    return this.around(storeCall('list', prefix, options), () => this.inner.list(prefix, options))
+  }
+
+  delete(key: string, options?: CallOptions): Promise<void> {
+    return this.around(storeCall('delete', key, options), () => this.inner.delete(key, options))
+  }
+
+  deleteMany(keys: readonly string[], options?: CallOptions): Promise<void> {
+    const call = { ...storeCall('deleteMany', keys[0] ?? '', options), keyCount: keys.length }
+    return this.around(call, () => this.inner.deleteMany(keys, options))
+  }
+
+  close(): Promise<void> {
+    return this.inner.close()
+  }
+}
+
+function storeCall(operation: StoreOperation, key: string, options: CallOptions | undefined): StoreCall {
+  return { operation, key, signal: options?.signal, ifAbsent: false, bodyBytes: 0, keyCount: 1 }
+}
