@@ -1,4 +1,4 @@
-export { DataBlock, type DataBlockColumns } from './block/data-block.ts'
+export { DataBlock } from './block/data-block.ts'
 export { decodeBlock } from './block/decode-block.ts'
 export { EntryKind } from './entry-kind.ts'
 export { FILTER_BLOCK_NAME } from './filter/filter-codec.ts'

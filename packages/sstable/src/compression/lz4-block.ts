@@ -70,5 +70,6 @@ export function decompressLz4Block(bytes: Uint8Array, start: number, end: number
     throw corruption(name, `${what} does not decompress`, cause)
   }
   if (raw.length !== length) throw corruption(name, `${what} has ${raw.length} uncompressed bytes, ${length} were declared`)
-  return raw
+  // A plain Uint8Array over the same memory: mixing it with Buffers makes every later access slower.
+  return new Uint8Array(raw.buffer, raw.byteOffset, raw.length)
 }

@@ -5,10 +5,7 @@
  * integers exact without BigInt:  low = (seq mod 2^24) << 8 | kind,  high = floor(seq / 2^24)
  */
 export const KEY_TRAILER_BYTES = 8
-export const SEQ_HIGH_UNIT = 0x100_0000
-
-/** The high half of every sequence number up to 2^53 - 1 is below this. */
-export const SEQ_HIGH_LIMIT = 0x2000_0000
+const SEQ_HIGH_UNIT = 0x100_0000
 
 /** Writes the trailer at `at`. */
 export function writeKeyTrailer(bytes: Uint8Array, at: number, seq: number, kind: number): void {

@@ -1,4 +1,5 @@
 import { compareRanges } from '@moraine/base'
+import { comparePrefix, keyHead, sharedLength } from '../block/key-heads.ts'
 
 /** The columns of a {@link BlockIndex}, each of exactly its size. */
 export interface BlockIndexColumns {
@@ -24,6 +25,9 @@ export class BlockIndex {
   readonly #seqs: Float64Array
   readonly #offsets: Float64Array
   readonly #lengths: Uint32Array
+  /** One per separator, behind the prefix that all of them share; see keyHead. */
+  readonly #heads: Int32Array
+  readonly #prefixLength: number
 
   constructor(columns: BlockIndexColumns) {
     this.blockCount = columns.lengths.length
@@ -32,7 +36,16 @@ export class BlockIndex {
     this.#seqs = columns.seqs
     this.#offsets = columns.offsets
     this.#lengths = columns.lengths
+    const { keys, keyOffsets } = columns
+    const count = this.blockCount
+    const firstEnd = keyOffsets[1] ?? 0
+    this.#prefixLength = count === 0 ? 0 : sharedLength(keys, 0, firstEnd, keys, keyOffsets[count - 1] as number, keys.length)
+    this.#heads = new Int32Array(count)
+    for (let i = 0; i < count; i++) {
+      this.#heads[i] = keyHead(keys, (keyOffsets[i] as number) + this.#prefixLength, keyOffsets[i + 1] as number)
+    }
     this.memoryBytes =
+      this.#heads.byteLength +
       columns.keys.byteLength +
       columns.keyOffsets.byteLength +
       columns.seqs.byteLength +
@@ -45,11 +58,19 @@ export class BlockIndex {
    * (key, seq) starts; `blockCount` when every entry of the table comes before it.
    */
   findBlock(key: Uint8Array, keyStart: number, keyEnd: number, seq: number): number {
+    const count = this.blockCount
+    const side = comparePrefix(this.#keys, 0, this.#prefixLength, key, keyStart, keyEnd)
+    if (side !== 0) return side > 0 ? 0 : count
+    const head = keyHead(key, keyStart + this.#prefixLength, keyEnd)
+    const heads = this.#heads
     let low = 0
-    let high = this.blockCount
+    let high = count
     while (low < high) {
       const middle = (low + high) >>> 1
-      if (this.compareSeparator(middle, key, keyStart, keyEnd, seq) < 0) low = middle + 1
+      const middleHead = heads[middle] as number
+      const before =
+        middleHead === head ? this.compareSeparator(middle, key, keyStart, keyEnd, seq) < 0 : middleHead < head
+      if (before) low = middle + 1
       else high = middle
     }
     return low
