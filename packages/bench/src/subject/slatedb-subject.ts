@@ -15,6 +15,7 @@ export async function loadSlateDb(): Promise<Subject> {
       // The store is resolved at a root and the database gets a path in it; the root of a folder must exist.
       const url = new URL(settings.location)
       const path = url.pathname.split('/').at(-1) as string
+      if (url.protocol === 's3:') pointAtEndpoint(url.searchParams)
       url.search = ''
       url.pathname = url.pathname.slice(0, -path.length - 1)
       if (url.protocol === 'file:') await mkdir(fileURLToPath(url), { recursive: true })
@@ -27,6 +28,15 @@ export async function loadSlateDb(): Promise<Subject> {
       }
     },
   }
+}
+
+/** The binding takes an S3 endpoint from the environment only. */
+function pointAtEndpoint(parameters: URLSearchParams): void {
+  const endpoint = parameters.get('endpoint')
+  const region = parameters.get('region')
+  if (endpoint !== null) process.env['AWS_ENDPOINT'] = endpoint
+  if (endpoint?.startsWith('http:') === true) process.env['AWS_ALLOW_HTTP'] = 'true'
+  if (region !== null || endpoint !== null) process.env['AWS_REGION'] ??= region ?? 'us-east-1'
 }
 
 class SlateDatabase implements Database {
