@@ -40,6 +40,7 @@ export async function createExactly(
       if ((await store.put(key, bytes, { ifAbsent: true, signal })) === 'created') return 'created'
     } catch (error) {
       failure = error
+      throwIfAborted(signal)
       if (!isRetryable(error)) throw unsettled ? stillAmbiguous(key, error) : error
       if (error.detail['ambiguous'] !== false) unsettled = true
     }
@@ -48,6 +49,7 @@ export async function createExactly(
       if (found !== undefined) return equalBytes(found.bytes, bytes) ? 'created' : 'exists'
     } catch (error) {
       failure = error
+      throwIfAborted(signal)
       if (!isRetryable(error)) throw unsettled ? stillAmbiguous(key, error) : error
     }
     const delayMs = Math.min(MAX_DELAY_MS, FIRST_DELAY_MS * 2 ** Math.min(attempt, 10)) * (0.5 + random.next() / 2)
@@ -64,7 +66,7 @@ function isRetryable(error: unknown): error is MoraineError {
 
 /** An earlier try may have landed, so that a later refusal must not look as if nothing had been written. */
 function stillAmbiguous(key: string, cause: unknown): MoraineError {
-  if (isMoraineError(cause, 'ABORTED')) return cause
+  if (isMoraineError(cause, 'CLOSED')) return cause
   return new MoraineError(
     'UNAVAILABLE',
     `it could not be found out whether ${key} was created; check the store and try again`,
