@@ -74,8 +74,11 @@ class Surface {
   }
 
   #mention(source: SourceFile, statement: SyntaxNode): void {
-    walk(statement, (node) => {
-      if (node.type !== 'Identifier') return
+    walk(statement, (node, ancestors) => {
+      // What a constructor takes is the business of who builds the object: following it would put the inside of the package
+      // on show, and whoever may call it finds the types of its parameters exported.
+      const inConstructor = ancestors.some((ancestor) => ancestor['kind'] === 'constructor')
+      if (node.type !== 'Identifier' || inConstructor) return
       const declared = this.#importedOrLocal(source.path, nameOf(node))
       const isDeclared =
         !isFile(declared.file) || statementsOf(this.#file(declared.file)).some((other) => declares(other, declared.name))

@@ -67,6 +67,14 @@ describe('declaredSurface', () => {
     expect(surface(changed)).not.toBe(surface(files))
   })
 
+  test('names what a constructor takes, but does not follow it', () => {
+    const text = surface({
+      'index.d.ts': 'export { Box } from "./box.ts"',
+      'box.d.ts': 'interface Inside { a: 1 }\nexport declare class Box { constructor(inside: Inside) }',
+    })
+    expect(text).toBe('export declare class Box { constructor(inside: Inside) }\n')
+  })
+
   test('does not change with comments and private members', () => {
     const files = { 'index.d.ts': 'export * from "./box.ts"', 'box.d.ts': box, 'size.d.ts': size }
     expect(surface({ ...files, 'box.d.ts': box.replace('A box.', 'A crate.').replace('private b', 'private c') })).toBe(surface(files))
