@@ -3,7 +3,7 @@ import type { DataBlock } from './block/data-block.ts'
 import { EntryKind } from './entry-kind.ts'
 import { filterHash } from './filter/key-filter.ts'
 import { KEY_TRAILER_BYTES } from './format/internal-key.ts'
-import type { SstReader } from './sst-reader.ts'
+import type { SstMetadata } from './sst-metadata.ts'
 
 /** The result of reading a table from end to end. */
 export interface SstCheck {
@@ -13,16 +13,24 @@ export interface SstCheck {
   readonly entryCount: number
 }
 
+/** What is checked: an opened table whose blocks can be read. */
+export interface CheckableSst {
+  readonly metadata: SstMetadata
+  /** Data block i, verified and decoded. */
+  readBlock(i: number): Promise<DataBlock>
+}
+
 /** RocksDB's kinds of deletion that stand in data blocks: a plain one, a single one, one with a timestamp. */
 const DELETION_KINDS: ReadonlySet<number> = new Set([EntryKind.delete, 7, 0x14])
 
 /** Problems are collected, so that one bad block does not hide another. Errors of the access itself are thrown. */
-export async function checkSst(reader: SstReader): Promise<SstCheck> {
+export async function checkSst(table: CheckableSst): Promise<SstCheck> {
   const problems: string[] = []
-  const tally = new Tally(reader, problems)
-  for (let i = 0; i < reader.blockCount; i++) {
+  const { blockCount } = table.metadata.index
+  const tally = new Tally(table.metadata, problems)
+  for (let i = 0; i < blockCount; i++) {
     try {
-      tally.addBlock(await reader.readBlock(i))
+      tally.addBlock(await table.readBlock(i))
     } catch (error) {
       if (!isMoraineError(error, 'CORRUPTION') && !isMoraineError(error, 'INVALID')) throw error
       problems.push(error.message)
@@ -30,12 +38,12 @@ export async function checkSst(reader: SstReader): Promise<SstCheck> {
   }
   // With a block missing every count is off; saying so once is enough.
   if (problems.length === 0) tally.compare()
-  return { problems, blockCount: reader.blockCount, entryCount: tally.entryCount }
+  return { problems, blockCount, entryCount: tally.entryCount }
 }
 
 class Tally {
   entryCount = 0
-  readonly #reader: SstReader
+  readonly #metadata: SstMetadata
   readonly #problems: string[]
   #deletionCount = 0
   #mergeCount = 0
@@ -47,13 +55,13 @@ class Tally {
   #lastKey: Uint8Array | undefined
   #filteredOut = 0
 
-  constructor(reader: SstReader, problems: string[]) {
-    this.#reader = reader
+  constructor(metadata: SstMetadata, problems: string[]) {
+    this.#metadata = metadata
     this.#problems = problems
   }
 
   addBlock(block: DataBlock): void {
-    const { filter } = this.#reader.metadata
+    const { filter } = this.#metadata
     const { keyBytes, entryCount } = block
     this.entryCount += entryCount
     for (let i = 0; i < entryCount; i++) {
@@ -74,13 +82,13 @@ class Tally {
   }
 
   compare(): void {
-    const { properties } = this.#reader.metadata
+    const { properties, index } = this.#metadata
     // RocksDB counts its range tombstones among entries and deletions, though they stand in a block of their own.
     const ranges = properties.rangeDeletionCount
     this.#expect('entries', this.entryCount, properties.entryCount - ranges)
     this.#expect('deletions', this.#deletionCount, properties.deletionCount - ranges)
     this.#expect('merge operands', this.#mergeCount, properties.mergeCount)
-    this.#expect('data blocks', this.#reader.blockCount, properties.dataBlockCount)
+    this.#expect('data blocks', index.blockCount, properties.dataBlockCount)
     if (ranges === 0) {
       this.#expect('key bytes', this.#rawKeyBytes, properties.rawKeyBytes)
       this.#expect('value bytes', this.#rawValueBytes, properties.rawValueBytes)
