@@ -98,11 +98,6 @@ export class Arena {
     return address
   }
 
-  /** Makes sure that the next allocations, up to `wordCount` words in all, cannot fail. */
-  reserve(wordCount: number): void {
-    if (this.#cursor + wordCount > this.#limit) this.#grow(CHUNK_BYTES)
-  }
-
   /** Gives the chunks back. Whoever reads the arena afterwards fails instead of seeing another memtable's data. */
   release(): void {
     const pool = this.#options?.pool

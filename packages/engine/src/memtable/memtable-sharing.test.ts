@@ -190,3 +190,43 @@ describe('release', () => {
     for (const use of uses) expect(use).toThrow(expect.objectContaining({ code: 'INTERNAL' }))
   })
 })
+
+describe('running out of memory', () => {
+  /** Every allocation of a chunk fails once before it succeeds. */
+  class FlakyPool extends ArenaPool {
+    #takes = 0
+
+    override take(shared: boolean): ArrayBufferLike | undefined {
+      if (this.#takes++ % 2 === 0) throw new RangeError('Array buffer allocation failed')
+      return super.take(shared)
+    }
+  }
+
+  test('an insert that cannot allocate changes nothing and can be repeated', () => {
+    const pool = new FlakyPool(0)
+    const memtable = new Memtable({ pool })
+    const reference = new Memtable()
+    const value = new Uint8Array(40)
+    let failures = 0
+    for (let i = 0; i < 60_000; i++) {
+      const key = keyOf(i, 1)
+      reference.insert(i + 1, 1, key, 0, key.length, value, 0, 40)
+      for (let tries = 0; memtable.largestSeq !== i + 1; tries++) {
+        if (tries === 4) expect.unreachable('the insert fails for ever')
+        try {
+          memtable.insert(i + 1, 1, key, 0, key.length, value, 0, 40)
+        } catch (error) {
+          expect(error).toBeInstanceOf(RangeError)
+          expect([memtable.largestSeq, memtable.entryCount]).toEqual([i, i])
+          failures++
+        }
+      }
+    }
+    expect(failures).toBeGreaterThan(4)
+    expect(digest(memtable)).toBe(digest(reference))
+    for (let i = 0; i < 60_000; i++) {
+      const key = keyOf(i, 1)
+      if (memtable.find(key, 0, key.length, i + 1) < 0) expect.unreachable('an inserted key was lost')
+    }
+  })
+})

@@ -3,7 +3,7 @@ import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { Arena, type ArenaPool, CHUNK_BYTES } from './arena.ts'
 import { HashIndex, UNKNOWN } from './hash-index.ts'
 import { MemtableIterator } from './memtable-iterator.ts'
-import { MAX_BRANCH_WORDS, RadixTree } from './radix-tree.ts'
+import { RadixTree } from './radix-tree.ts'
 import { RecordStore } from './record-store.ts'
 
 export interface MemtableOptions {
@@ -140,9 +140,8 @@ export class Memtable {
     const hash = murmur3(key, keyStart, keyEnd) | 0
     const existing = this.#findRecord(hash, key, keyStart, keyEnd)
     if (existing === 0) {
-      // All that can fail comes first.
+      // Each of these allocates before it changes anything; once the key is in the tree nothing can fail.
       this.#index.makeRoom(hash)
-      this.#indexArena.reserve(MAX_BRANCH_WORDS)
       const record = this.#records.createKey(seq, kind, key, keyStart, keyEnd, value, valueStart, valueEnd)
       this.#records.linkBefore(record, this.#tree.insert(key, keyStart, keyEnd, record))
       this.#index.insert(hash, record)

@@ -24,9 +24,6 @@ const SYMBOLS = 1
 const CHILDREN = 2
 const MAX_CHILDREN = 17
 
-/** The most that one insert allocates: a branch of the largest size. */
-export const MAX_BRANCH_WORDS: number = CHILDREN + MAX_CHILDREN
-
 export class RadixTree {
   readonly #records: RecordStore
   readonly #arena: Arena
@@ -75,7 +72,7 @@ export class RadixTree {
 
   /**
    * Adds the record of `key[start, end)`, which must not be in the tree, and returns the record that follows it.
-   * The arena has MAX_BRANCH_WORDS reserved: nothing here fails half-way.
+   * When the arena cannot grow it throws, and nothing has changed.
    */
   insert(key: Uint8Array, start: number, end: number, record: number): number {
     if (this.#word(this.root) === 0) {
