@@ -17,11 +17,9 @@ while [ $# -gt 0 ]; do
   esac
 done
 
-# A folder at the top of the data folder is a bucket to MinIO, so the example below works at once.
-mkdir -p "$run/data/moraine"
-run=$(cd "$run" && pwd)
+[ -d "$run" ] && run=$(cd "$run" && pwd)
 if running "$run" minio; then
-  echo "MinIO already runs from $run with process id $(cat "$run/minio.pid"); stop it with minio/stop.sh" >&2
+  echo "MinIO already runs from $run with process id $(cat "$run/minio.pid"); stop it with minio/stop.sh --run $run" >&2
   exit 1
 fi
 
@@ -30,6 +28,9 @@ if answers "$port" /; then
   echo "something else already answers on port $port; choose another with --port" >&2
   exit 1
 fi
+# A folder at the top of the data folder is a bucket to MinIO, so the example below works at once.
+mkdir -p "$run/data/moraine"
+run=$(cd "$run" && pwd)
 export MINIO_ROOT_USER=${MINIO_ROOT_USER:-moraine} MINIO_ROOT_PASSWORD=${MINIO_ROOT_PASSWORD:-moraine-secret}
 # No console, no update check, no call home: a server for one machine.
 export MINIO_BROWSER=off MINIO_UPDATE=off MINIO_CALLHOME_ENABLE=off

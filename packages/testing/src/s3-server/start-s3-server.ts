@@ -68,6 +68,9 @@ export async function runUntilClosed(run: string, start: readonly string[]): Pro
       RGW_SECRET_KEY: SECRET_ACCESS_KEY,
     },
   })
+  await once(keeper, 'spawn').catch((cause: unknown) => {
+    throw new MoraineError('UNAVAILABLE', `the start scripts need bash (${String(cause)})`, { cause })
+  })
   const ended = once(keeper, 'close')
   const complaints: string[] = []
   keeper.stderr.setEncoding('utf8').on('data', (text: string) => {
