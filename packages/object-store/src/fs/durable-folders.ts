@@ -11,11 +11,14 @@ import { systemCode } from './file-error.ts'
 export class DurableFolders {
   readonly #root: string
   readonly #fsync: boolean
+  readonly #checkInside: (folder: string) => Promise<void>
   readonly #ensured = new Map<string, Promise<void>>()
 
-  constructor(root: string, fsync: boolean) {
+  /** `checkInside` rejects when an existing folder is reached through a symbolic link. */
+  constructor(root: string, fsync: boolean, checkInside: (folder: string) => Promise<void>) {
     this.#root = root
     this.#fsync = fsync
+    this.#checkInside = checkInside
   }
 
   /** Resolves when `folder` (the root or below it) exists durably. May reject with ENOENT when folders vanish meanwhile. */
@@ -73,6 +76,7 @@ export class DurableFolders {
   async #make(folder: string): Promise<void> {
     const parent = dirname(folder)
     await this.ensure(parent)
+    await this.#checkInside(parent)
     try {
       await mkdir(folder)
     } catch (error) {

@@ -68,7 +68,7 @@ export class FileObjectStore implements ObjectStore {
     this.#temp = join(this.#root, TEMP_FOLDER)
     this.#clock = clock ?? systemClock
     this.#fsync = fsync ?? true
-    this.#folders = new DurableFolders(this.#root, this.#fsync)
+    this.#folders = new DurableFolders(this.#root, this.#fsync, (folder) => this.#checkInside(folder))
     this.url = pathToFileURL(this.#root).href
   }
 
