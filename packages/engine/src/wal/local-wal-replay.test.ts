@@ -5,11 +5,13 @@
 import { copyFile, mkdtemp, readdir, readFile, rename, rm, truncate, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
-import { isMoraineError, SeededRandom, systemClock } from '@moraine/base'
+import { concatBytes, isMoraineError, SeededRandom, systemClock } from '@moraine/base'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { LocalWalFolder } from './local-wal-folder.ts'
 import type { LocalWalWriter } from './local-wal-writer.ts'
 import { segmentName } from './wal-file-names.ts'
+import { encodeSegmentHeader } from './wal-header.ts'
+import { frameWalRecord } from './wal-record.ts'
 
 let folder: string
 beforeEach(async () => {
@@ -64,6 +66,20 @@ function range(first: number, last: number): number[] {
 }
 
 const pathOf = (epoch: number, number: number): string => join(folder, segmentName(epoch, number))
+
+/** Writes a segment by hand, with [first sequence, count] groups that a writer would refuse. */
+async function craft(
+  epoch: number,
+  number: number,
+  firstSeq: number,
+  groups: [number, number][],
+  epochFirstSeq: number = firstSeq,
+): Promise<void> {
+  const { databaseId, walId } = await openFolder()
+  const header = encodeSegmentHeader({ databaseId, walId, epoch, number, firstSeq, epochFirstSeq })
+  const records = groups.flatMap(([first, count]) => frameWalRecord(first, count, [payloadOf(first, count)]))
+  await writeFile(pathOf(epoch, number), concatBytes([header, ...records]))
+}
 
 /** Three segments: 1-3, 4-6, 7-9. */
 async function threeSegments(epoch = 1): Promise<void> {
@@ -129,6 +145,7 @@ describe('local WAL replay', () => {
       const path = pathOf(1, number)
       const whole = await readFile(path)
       for (let at = 0; at < whole.length; at++) {
+        if (at > 100 && at < 500 && at % 16 !== 0) continue // the header's padding: one checksum over all of it
         const damaged = Buffer.from(whole)
         damaged[at] = (damaged[at] as number) ^ (1 << at % 8)
         await writeFile(path, damaged)
@@ -226,6 +243,36 @@ describe('local WAL replay', () => {
     expect(await replayed(8)).toEqual([])
     await young.close()
     await old.close()
+  })
+
+  test('neither a segment of a deposed writer nor its records in the hole of a lost one are history', async () => {
+    const old = await startEpoch(1, 1)
+    await append(old, 1, 3)
+    const young = await startEpoch(2, 4)
+    await append(young, 4, 2)
+    await young.rotate()
+    await append(young, 6)
+    await expect(append(old, 4, 2)).rejects.toMatchObject({ code: 'FENCED' })
+    await craft(1, 2, 6, [[6, 1]], 1)
+    expect(await replayed(0)).toEqual(range(1, 6))
+    // The rejected writes 4 and 5 would fit into the hole exactly, and must not.
+    await rm(pathOf(2, 1))
+    const error = await replayError(0)
+    expect(error.message).toContain('writes 4 to 5 are missing')
+    await old.close()
+    await young.close()
+  })
+
+  test('records out of order, or over a takeover, are CORRUPTION even with good checksums', async () => {
+    await openFolder()
+    await craft(1, 1, 1, [[1, 2], [4, 1]])
+    expect(await replayError(0)).toMatchObject({ code: 'CORRUPTION', detail: { file: pathOf(1, 1) } })
+    await craft(1, 1, 1, [[1, 2], [2, 1]])
+    expect((await replayError(0)).message).toContain('stand twice')
+    await craft(1, 1, 1, [[1, 2], [3, 5]])
+    await craft(2, 1, 5, [[5, 1]])
+    expect(await replayError(0)).toMatchObject({ code: 'CORRUPTION', detail: { file: pathOf(1, 1) } })
+    expect(await replayed(4)).toEqual([5])
   })
 
   test('pitfall 27: segments of another log, or under another name, are refused', async () => {
