@@ -7,6 +7,9 @@ export const FILTER_SEED = 0x6d6f7261
 /** Bit positions are 32-bit integers; more than 400 million keys in one table get fewer bits each. */
 export const MAX_FILTER_BITS = 0xffff_fff0
 
+/** Probes of a smaller filter fall on each other too often. */
+const MIN_FILTER_BITS = 512
+
 /** The hash of a user key that filters and blocks look up; computed once a get, used for every table. */
 export function filterHash(key: Uint8Array, start: number, end: number): number {
   return murmur3(key, start, end, FILTER_SEED)
@@ -27,7 +30,7 @@ export class KeyFilter extends bloomFilters.BloomFilter {
     // The package sizes by error rate; this is the rate that the wanted number of bits a key gives.
     const bits = Math.min(bitsPerKey, MAX_FILTER_BITS / keyCount)
     const errorRate = Math.exp(-bits * Math.LN2 * Math.LN2)
-    return KeyFilter.create(keyCount, errorRate) as KeyFilter
+    return KeyFilter.create(Math.max(keyCount, Math.ceil(MIN_FILTER_BITS / bits)), errorRate) as KeyFilter
   }
 
   /** The filter whose bits are `bits`, which it keeps. */
