@@ -16,8 +16,9 @@ const FIRST_SEED = Number(process.env['MORAINE_MODEL_FIRST_SEED'] ?? 1)
 const SMALL: OpenOptions = {
   memtableSizeBytes: 256 * 1024,
   blockSizeBytes: 1024,
-  targetFileSizeBytes: 64 * 1024,
-  levelBaseSizeBytes: 128 * 1024,
+  targetFileSizeBytes: 4 * 1024,
+  levelBaseSizeBytes: 8 * 1024,
+  levelSizeMultiplier: 2,
   level0CompactionTrigger: 2,
   level0StopTrigger: 6,
   blockCacheSizeBytes: 32 * 1024,

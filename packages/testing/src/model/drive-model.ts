@@ -83,7 +83,7 @@ class ModelRun {
     const { below } = { below: (bound: number) => this.#random.below(bound) }
     if (below(50) === 0) return ''
     const shape = below(3)
-    if (shape === 0) return `k${below(60)}`
+    if (shape === 0) return `k${below(300)}`
     if (shape === 1) return `user/${String(below(40)).padStart(6, '0')}/${'x'.repeat(below(12))}`
     return String.fromCharCode(...Array.from({ length: 1 + below(4) }, () => [0, 1, 97, 98, 254, 255][below(6)] as number))
   }
