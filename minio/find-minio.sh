@@ -51,7 +51,7 @@ if [ ! -x "$binary" ]; then
   ticker=$!
   trap 'kill "$ticker" 2>/dev/null || true' EXIT
   trap 'exit 130' INT TERM HUP
-  GOBIN=$building GOFLAGS=-trimpath CGO_ENABLED=0 go install "github.com/minio/minio@$MINIO_VERSION" >&2 9>&- ||
+  GOBIN=$building go install "github.com/minio/minio@$MINIO_VERSION" >&2 9>&- ||
     refuse "'go install' failed, see above"
   rm -rf "$(dirname "$binary")"
   mv "$building" "$(dirname "$binary")"
