@@ -57,6 +57,15 @@ describe('FileObjectStore', () => {
     expect(await readdir(root)).toEqual([])
   })
 
+  it('makes folders again that somebody else removed, the root included', async () => {
+    await store.put('a/b/c', BODY)
+    for (const removed of [join(root, 'a', 'b'), join(root, 'a'), join(root, '.moraine-tmp'), root]) {
+      await rm(removed, { recursive: true })
+      expect(await store.put('a/b/c', BODY, { ifAbsent: true })).toBe(removed.endsWith('tmp') ? 'exists' : 'created')
+      expect(await store.put('a/b/c', BODY)).toBe('created')
+    }
+  })
+
   it('an empty folder left by somebody does not block a name', async () => {
     await mkdir(join(root, 'a'), { recursive: true })
     expect(await store.put('a', BODY, { ifAbsent: true })).toBe('created')

@@ -212,12 +212,13 @@ export class FileObjectStore implements ObjectStore {
 
   async #createTemp(temp: string): Promise<FileHandle> {
     for (let attempt = 0; ; attempt++) {
-      await this.#folders.ensure(this.#temp)
-      await this.#checkInside(this.#temp)
-      if (!this.#swept) await this.#sweepStaleTemps()
       try {
+        await this.#folders.ensure(this.#temp)
+        await this.#checkInside(this.#temp)
+        if (!this.#swept) await this.#sweepStaleTemps()
         return await open(temp, 'wx')
       } catch (error) {
+        // Another store on the same root removed the empty folder when it closed.
         if (systemCode(error) !== 'ENOENT' || attempt === MAX_PUBLISH_ATTEMPTS) throw error
         this.#folders.forget(this.#temp)
       }

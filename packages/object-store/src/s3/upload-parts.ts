@@ -1,7 +1,6 @@
 import { Readable } from 'node:stream'
 import { AbortMultipartUploadCommand, CreateMultipartUploadCommand, type S3Client } from '@aws-sdk/client-s3'
 import { Upload } from '@aws-sdk/lib-storage'
-import { throwIfAborted } from '@moraine/base'
 
 export interface PartsUpload {
   readonly client: S3Client
@@ -31,7 +30,6 @@ export async function uploadParts(upload: PartsUpload): Promise<void> {
   // told. So it gets a client that refuses further parts after a failure and knows the signal, and no signal itself.
   const send = async (command: object): Promise<object> => {
     if (command instanceof AbortMultipartUploadCommand) return abortUpload(upload, command)
-    throwIfAborted(signal)
     if (failed) throw new Error('another part of the upload has failed')
     try {
       // Creation is not interrupted: the id in its answer is what the upload is aborted by.
