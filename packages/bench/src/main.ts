@@ -1,5 +1,5 @@
 import { writeFile } from 'node:fs/promises'
-import { cpus } from 'node:os'
+import { cpus, loadavg } from 'node:os'
 import { monitorEventLoopDelay } from 'node:perf_hooks'
 import { systemClock } from '@moraine/base'
 import { BenchSite } from './bench-site.ts'
@@ -23,6 +23,7 @@ try {
 
 async function bench(options: BenchOptions): Promise<number> {
   const startMs = systemClock.monotonicMs()
+  const loadBefore = loadavg()[0] ?? 0
   const workloads = allWorkloads.filter((workload) =>
     options.only.length > 0 ? options.only.includes(workload.name) : !options.quick || workload.name !== 'flights-load',
   )
@@ -41,10 +42,13 @@ async function bench(options: BenchOptions): Promise<number> {
       `${options.rows.toLocaleString('en-US')} entries of 20 + 100 bytes, median of ${options.rounds}, ` +
         `${options.location === undefined ? 'store: a folder' : `store: ${options.location}`}, ${seconds.toFixed(0)} s in all\n`,
     )
+    if (loadBefore > cpus().length / 2) {
+      console.log(`The machine was busy before the run began (load ${loadBefore.toFixed(1)}): trust the ratios only\n`)
+    }
     console.log(renderReport(workloads, subjects, outcomes))
     if (options.jsonFile !== undefined) {
       const figures = outcomes.map(({ workload, ...rest }) => ({ workload: workload.name, ...rest }))
-      const report = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, options, subjects, figures }
+      const report = { node: process.version, cpu: cpus()[0]?.model, cores: cpus().length, loadBefore, options, subjects, figures }
       await writeFile(options.jsonFile, `${JSON.stringify(report, undefined, 2)}\n`)
     }
     return outcomes.some((outcome) => outcome.subject === 'moraine' && outcome.failure !== undefined) ? 1 : 0

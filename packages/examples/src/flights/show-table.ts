@@ -22,7 +22,7 @@ export async function showTable(location: string, print: (text: string) => void)
 
 function run(program: string, args: readonly string[]): Promise<string> {
   return new Promise((resolve, reject) => {
-    const child = spawn(process.execPath, [program, ...args], { stdio: ['ignore', 'pipe', 'inherit'] })
+    const child = spawn(program, args, { stdio: ['ignore', 'pipe', 'inherit'] })
     const output: Buffer[] = []
     child.stdout.on('data', (part: Buffer) => output.push(part))
     child.on('error', reject)
