@@ -2,6 +2,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { S3Client } from '@aws-sdk/client-s3'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { LeanGet, type SignedRequest } from './lean-get.ts'
 import { DEFAULT_MAX_CONCURRENCY, DEFAULT_REQUEST_TIMEOUT_MS, type S3ObjectStoreOptions } from './s3-options.ts'
 
 const CONNECT_TIMEOUT_MS = 5_000
@@ -17,13 +18,14 @@ const SERVER_TIME = Symbol('moraine.serverTime')
  * fresh connection (Expect: 100-continue), its default checksums break other servers, and it resolves its middleware
  * anew for every call. It never retries: whether a request may be repeated is decided above the drivers.
  */
-export function makeS3Client(options: S3ObjectStoreOptions): S3Client {
+export function makeS3Client(options: S3ObjectStoreOptions): { client: S3Client; leanGet: LeanGet } {
   const sockets = options.maxConcurrency ?? DEFAULT_MAX_CONCURRENCY
   const agentOptions = { keepAlive: true, maxSockets: sockets, maxFreeSockets: sockets }
   const timeoutMs = options.requestTimeoutMs ?? DEFAULT_REQUEST_TIMEOUT_MS
+  const agents = { http: new HttpAgent(agentOptions), https: new HttpsAgent(agentOptions) }
   const handler = new SignalHandler({
-    httpAgent: new HttpAgent(agentOptions),
-    httpsAgent: new HttpsAgent(agentOptions),
+    httpAgent: agents.http,
+    httpsAgent: agents.https,
     connectionTimeout: Math.min(CONNECT_TIMEOUT_MS, timeoutMs),
     socketTimeout: timeoutMs,
   })
@@ -41,19 +43,21 @@ export function makeS3Client(options: S3ObjectStoreOptions): S3Client {
     ...(region === undefined && endpoint !== undefined && { region: regionOrDefault() }),
     requestHandler: handler,
   })
+  const leanGet = new LeanGet(client, agents, timeoutMs)
   // The cached middleware cannot take per-call options, so the signal travels with the input to the last step before
   // the handler, where the signed request is known.
   client.middlewareStack.add(
-    (next) => (args) => {
-      const signal = (args.input as { [SIGNAL]?: AbortSignal })[SIGNAL]
-      const { request } = args as { request: object }
+    (next, context) => (args) => {
+      const { [SIGNAL]: signal, Key: key } = args.input as { [SIGNAL]?: AbortSignal; Key?: string }
+      const request = args.request as SignedRequest
       if (signal !== undefined) handler.signals.set(request, signal)
+      if (context.commandName === 'GetObjectCommand' && key !== undefined) leanGet.learn(request, key)
       return next(args)
     },
     { step: 'deserialize', name: 'moraineSignal', priority: 'low', override: true },
   )
   rememberServerTime(client)
-  return client
+  return { client, leanGet }
 }
 
 /** An HTTP handler that learns the signal of a request beside it, not from per-call options. */

@@ -5,7 +5,6 @@ import {
   DeleteObjectsCommand,
   type DeleteObjectsCommandOutput,
   GetObjectCommand,
-  type GetObjectCommandInput,
   type GetObjectCommandOutput,
   HeadBucketCommand,
   HeadObjectCommand,
@@ -33,6 +32,7 @@ import type {
   PutOptions,
   PutOutcome,
 } from '../object-store.ts'
+import type { LeanGet, LeanResponse } from './lean-get.ts'
 import { readBody } from './read-body.ts'
 import { makeS3Client, rememberServerTime, serverTimeOf, withSignal } from './s3-client.ts'
 import { s3Code, s3Error, s3Status } from './s3-error.ts'
@@ -59,6 +59,7 @@ export class S3ObjectStore implements ObjectStore {
   readonly #endpoint: string | undefined
   readonly #client: S3Client
   readonly #ownsClient: boolean
+  readonly #leanGet: LeanGet | undefined
   readonly #clock: Clock
   readonly #queue: PQueue
   readonly #multipart: { readonly thresholdBytes: number; readonly partSizeBytes: number }
@@ -70,8 +71,14 @@ export class S3ObjectStore implements ObjectStore {
     this.#bucket = options.bucket
     this.#endpoint = options.endpoint
     this.#ownsClient = options.client === undefined
-    this.#client = options.client ?? makeS3Client(options)
-    if (!this.#ownsClient) rememberServerTime(this.#client)
+    if (options.client === undefined) {
+      const { client, leanGet } = makeS3Client(options)
+      this.#client = client
+      this.#leanGet = leanGet
+    } else {
+      this.#client = options.client
+      rememberServerTime(this.#client)
+    }
     this.#clock = options.clock ?? systemClock
     this.#queue = new PQueue({ concurrency: options.maxConcurrency ?? DEFAULT_MAX_CONCURRENCY })
     this.#multipart = {
@@ -91,11 +98,11 @@ export class S3ObjectStore implements ObjectStore {
       return await this.#emptyBody(key, options)
     }
     const call = { doing: `read ${key}`, write: false, signal: options?.signal }
-    const input: GetObjectCommandInput = { Bucket: this.#bucket, Key: key, ...(range && { Range: rangeHeader(range) }) }
+    const header = range && rangeHeader(range)
     try {
       return await this.#admitted(call, async () => {
-        const output = (await this.#send(new GetObjectCommand(withSignal(input, call.signal)), call.signal)) as GetObjectCommandOutput
-        return await bodyOf(output, range)
+        if (this.#leanGet?.ready === true) return await bodyOf(await this.#leanGet.get(key, header, call.signal), range)
+        return await bodyOf(await this.#getBySdk(key, header, call.signal), range)
       })
     } catch (error) {
       if (s3Code(error) === 'NoSuchKey') return undefined
@@ -237,6 +244,12 @@ export class S3ObjectStore implements ObjectStore {
     }
   }
 
+  async #getBySdk(key: string, range: string | undefined, signal: AbortSignal | undefined): Promise<LeanResponse> {
+    const input = { Bucket: this.#bucket, Key: key, ...(range !== undefined && { Range: range }) }
+    const output = (await this.#send(new GetObjectCommand(withSignal(input, signal)), signal)) as GetObjectCommandOutput
+    return { body: output.Body as Readable, contentLength: output.ContentLength, contentRange: output.ContentRange }
+  }
+
   async #emptyBody(key: string, options: CallOptions | undefined): Promise<ObjectBody | undefined> {
     const info = await this.head(key, options)
     return info && { bytes: new Uint8Array(0), objectSizeBytes: info.sizeBytes }
@@ -299,9 +312,9 @@ function rangeHeader(range: NonNullable<GetOptions['range']>): string {
   return `bytes=${range.offset}-${range.offset + range.length - 1}`
 }
 
-async function bodyOf(output: GetObjectCommandOutput, range: GetOptions['range']): Promise<ObjectBody> {
-  const bytes = await readBody(output.Body as Readable, output.ContentLength)
-  const served = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(output.ContentRange ?? '')
+async function bodyOf(response: LeanResponse, range: GetOptions['range']): Promise<ObjectBody> {
+  const bytes = await readBody(response.body, response.contentLength)
+  const served = /^bytes (\d+)-(\d+)\/(\d+)$/.exec(response.contentRange ?? '')
   if (served === null) {
     // A whole body although a part was asked for: allowed by HTTP, so the part is taken here.
     const { start, end } = resolveRange(range, bytes.length)
@@ -310,7 +323,7 @@ async function bodyOf(output: GetObjectCommandOutput, range: GetOptions['range']
   const [first, last, objectSizeBytes] = served.slice(1).map(Number) as [number, number, number]
   const { start, end } = resolveRange(range, objectSizeBytes)
   if (first !== start || last !== end - 1 || bytes.length !== end - start) {
-    throw new Error(`the server sent the range ${output.ContentRange} with ${bytes.length} bytes for ${start}-${end - 1}`)
+    throw new Error(`the server sent the range ${response.contentRange} with ${bytes.length} bytes for ${start}-${end - 1}`)
   }
   return { bytes, objectSizeBytes }
 }
