@@ -46,8 +46,8 @@ if [ ! -x "$binary" ]; then
   building=$cache/minio-$MINIO_VERSION.partial
   rm -rf "$building"
   mkdir -p "$building"
-  # A line every 15 s tells a build from a hang; it ends with the build whatever happens.
-  (while sleep 15; do echo "  building MinIO: $((SECONDS - began)) s" >&2; done) 9>&- &
+  # A line every 15 s tells a build from a hang. It ends with the build; its last sleep outlives it and so holds no pipe.
+  (while sleep 15 >/dev/null 2>&1; do echo "  building MinIO: $((SECONDS - began)) s" >&2; done) >/dev/null 9>&- &
   ticker=$!
   trap 'kill "$ticker" 2>/dev/null || true' EXIT
   trap 'exit 130' INT TERM HUP
