@@ -1,5 +1,5 @@
 export interface SstWriterSettings {
-  /** A data block is closed before it would exceed this, uncompressed; a larger entry gets a block of its own. */
+  /** A data block is closed before it would (noticeably) exceed this, uncompressed; a larger entry gets its own block. */
   readonly blockSizeBytes: number
   /** Every so many entries a key is stored whole. */
   readonly restartInterval: number

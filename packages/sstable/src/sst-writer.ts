@@ -8,6 +8,7 @@ import { HashCollector } from './filter/hash-collector.ts'
 import { filterHash } from './filter/key-filter.ts'
 import { BLOCK_TRAILER_BYTES, writeBlockTrailer } from './format/block-trailer.ts'
 import { KEY_TRAILER_BYTES } from './format/internal-key.ts'
+import { MAX_ENTRY_BYTES } from './format/limits.ts'
 import { IndexBuilder } from './index/index-builder.ts'
 import type { SstSummary } from './sst-summary.ts'
 import { encodeSstTail } from './sst-tail-writer.ts'
@@ -90,7 +91,8 @@ export class SstWriter {
       ? seq < this.#lastSeq
       : this.#entryCount === 0 ||
         (shared === limit ? keyLength > lastLength : (lastKey[shared] as number) < (key[keyStart + shared] as number))
-    if (!ordered || !(seq >= 0 && seq <= Number.MAX_SAFE_INTEGER) || kind > EntryKind.merge || this.#finished) {
+    const storable = seq >= 0 && seq <= Number.MAX_SAFE_INTEGER && kind <= EntryKind.merge
+    if (!ordered || !storable || keyLength + valueLength > MAX_ENTRY_BYTES || this.#finished) {
       throw this.#refusal(key.subarray(keyStart, keyEnd), seq, kind, ordered)
     }
     if (this.#settings.externalFile === true && seq !== 0) {
@@ -209,7 +211,7 @@ export class SstWriter {
   }
 
   #refusal(key: Uint8Array, seq: number, kind: number, ordered: boolean): MoraineError {
-    const entry = `entry ${printableBytes(key, 40)} @ ${seq}, kind ${kind}`
+    const entry = `entry ${printableBytes(key, 40)} @ ${seq}, kind ${kind},`
     if (this.#finished) return new MoraineError('INTERNAL', `${entry} comes after the table was finished`)
     if (ordered) return new MoraineError('INTERNAL', `${entry} cannot stand in a table`)
     const last = printableBytes(this.#lastKey.subarray(0, this.#lastKeyLength), 40)

@@ -44,6 +44,9 @@ export function decodeDataBlock(content: Uint8Array, name: string, what: string)
 function decode(content: Uint8Array, name: string, what: string): DataBlock {
   const entriesEnd = blockEntriesEnd(content, name, what)
   const maxKeyBytes = MAX_KEY_BYTES + MAX_KEY_EXPANSION * content.length
+  // Locals, because every access to a variable of the module reloads it.
+  let target: Uint8Array = keys
+  let table: Int32Array = rows
   let at = 0
   let row = 0
   let keyStart = 0
@@ -70,29 +73,29 @@ function decode(content: Uint8Array, name: string, what: string): DataBlock {
     }
 
     // The new internal key is built behind the user key of the one before, over its trailer.
-    if (keyEnd + internalLength > keys.length) growKeys(keyEnd + internalLength, maxKeyBytes, name, what)
+    if (keyEnd + internalLength > target.length) target = growKeys(keyEnd + internalLength, maxKeyBytes, name, what)
     let to = keyEnd
     if (shared <= lastLength) {
-      to = copyKeyPart(keys, keyStart, shared, to)
+      to = copyBytes(target, keyStart, shared, target, to)
     } else {
       const fromTrailer = shared - lastLength
-      for (let i = 0; i < fromTrailer; i++) savedTrailer[i] = keys[keyEnd + i] as number
-      to = copyKeyPart(keys, keyStart, lastLength, to)
-      for (let i = 0; i < fromTrailer; i++) keys[to++] = savedTrailer[i] as number
+      for (let i = 0; i < fromTrailer; i++) savedTrailer[i] = target[keyEnd + i] as number
+      to = copyBytes(target, keyStart, lastLength, target, to)
+      for (let i = 0; i < fromTrailer; i++) target[to++] = savedTrailer[i] as number
     }
-    copyKeyPart(content, at, further, to)
+    copyBytes(content, at, further, target, to)
     at += further
 
     const length = internalLength - KEY_TRAILER_BYTES
     const trailer = keyEnd + length
-    const kind = keys[trailer] as number
+    const kind = target[trailer] as number
     const seqLow =
-      ((keys[trailer + 1] as number) |
-        ((keys[trailer + 2] as number) << 8) |
-        ((keys[trailer + 3] as number) << 16) |
-        ((keys[trailer + 4] as number) << 24)) >>>
+      ((target[trailer + 1] as number) |
+        ((target[trailer + 2] as number) << 8) |
+        ((target[trailer + 3] as number) << 16) |
+        ((target[trailer + 4] as number) << 24)) >>>
       0
-    const seqHigh = (keys[trailer + 5] as number) | ((keys[trailer + 6] as number) << 8) | ((keys[trailer + 7] as number) << 16)
+    const seqHigh = (target[trailer + 5] as number) | ((target[trailer + 6] as number) << 8) | ((target[trailer + 7] as number) << 16)
     if (seqHigh >= SEQ_HIGH_LIMIT) {
       throw corruption(name, `entry ${row / ROW_INTEGERS} of ${what} has a sequence number above 2^53`)
     }
@@ -102,40 +105,40 @@ function decode(content: Uint8Array, name: string, what: string): DataBlock {
     } else {
       const limit = length < lastLength ? length : lastLength
       let same = shared < limit ? shared : limit
-      while (same < limit && keys[keyStart + same] === keys[keyEnd + same]) same++
+      while (same < limit && target[keyStart + same] === target[keyEnd + same]) same++
       const repeated = same === length && same === lastLength
       let ordered: boolean
       if (repeated) ordered = seqHigh < lastSeqHigh || (seqHigh === lastSeqHigh && seqLow < lastSeqLow)
       else if (same === limit) ordered = length > lastLength
-      else ordered = (keys[keyStart + same] as number) < (keys[keyEnd + same] as number)
+      else ordered = (target[keyStart + same] as number) < (target[keyEnd + same] as number)
       if (!ordered) {
         const entry = row / ROW_INTEGERS
         throw corruption(name, `entries ${entry - 1} and ${entry} of ${what} are not in order`)
       }
       if (repeated) {
         // Another version of the same user key: its bytes are shared, and the trailer moves behind them.
-        for (let i = 0; i < KEY_TRAILER_BYTES; i++) keys[keyEnd + i] = keys[trailer + i] as number
+        for (let i = 0; i < KEY_TRAILER_BYTES; i++) target[keyEnd + i] = target[trailer + i] as number
       } else {
         keyStart = keyEnd
         keyEnd = trailer
       }
     }
-    if (row === rows.length) growRows()
-    writeRow(rows, row, keyStart, keyEnd, at, at + valueLength, seqLow, seqHigh, kind)
+    if (row === table.length) table = growRows()
+    writeRow(table, row, keyStart, keyEnd, at, at + valueLength, seqLow, seqHigh, kind)
     at += valueLength
     row += ROW_INTEGERS
     lastSeqHigh = seqHigh
     lastSeqLow = seqLow
   }
-  return new DataBlock(keys.slice(0, keyEnd), content, rows.slice(0, row))
+  return new DataBlock(target.slice(0, keyEnd), content, table.slice(0, row))
 }
 
-/** Copies `length` bytes into `keys` at `to`; returns where they end. */
-function copyKeyPart(from: Uint8Array, start: number, length: number, to: number): number {
+/** Copies `length` bytes to `target` at `to`; returns where they end. */
+function copyBytes(from: Uint8Array, start: number, length: number, target: Uint8Array, to: number): number {
   if (length < NATIVE_COPY_FROM_BYTES) {
-    for (let i = 0; i < length; i++) keys[to + i] = from[start + i] as number
+    for (let i = 0; i < length; i++) target[to + i] = from[start + i] as number
   } else {
-    keys.set(from.subarray(start, start + length), to)
+    target.set(from.subarray(start, start + length), to)
   }
   return to + length
 }
@@ -160,15 +163,17 @@ function readEntryHeader(content: Uint8Array, start: number, end: number): numbe
   return at
 }
 
-function growKeys(needed: number, limit: number, name: string, what: string): void {
+function growKeys(needed: number, limit: number, name: string, what: string): Uint8Array {
   if (needed > limit) throw corruption(name, `the keys of ${what} would take over ${limit} bytes`)
   const grown = new Uint8Array(Math.max(needed, keys.length * 2))
   grown.set(keys)
   keys = grown
+  return grown
 }
 
-function growRows(): void {
+function growRows(): Int32Array {
   const grown = new Int32Array(rows.length * 2)
   grown.set(rows)
   rows = grown
+  return grown
 }
