@@ -1,4 +1,4 @@
-import { abortError, MoraineError } from '@moraine/base'
+import { abortError, copyRange, MoraineError } from '@moraine/base'
 import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { WriteBatch } from '../batch/write-batch.ts'
 import type { Entry } from '../read/scan-cursor.ts'
@@ -198,7 +198,7 @@ export class Db {
 
   #foundValue(): Uint8Array {
     const { valueBytes: bytes, valueStart, valueEnd } = this.#engine.found
-    return bytes.slice(valueStart, valueEnd)
+    return copyRange(bytes, valueStart, valueEnd)
   }
 
   async #getMany(keys: readonly Bytes[], seq: number, options: ReadOptions | undefined): Promise<(Uint8Array | undefined)[]> {

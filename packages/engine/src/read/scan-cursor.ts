@@ -1,4 +1,4 @@
-import { compareRanges, throwIfAborted } from '@moraine/base'
+import { compareRanges, copyRange, throwIfAborted } from '@moraine/base'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
 import { VisibleIterator } from '../iterator/visible-iterator.ts'
@@ -71,8 +71,8 @@ export class ScanCursor {
         this.#ended = true
         return batch
       }
-      const key = iterator.keyBytes.slice(iterator.keyStart, iterator.keyEnd)
-      const value = iterator.valueBytes.slice(iterator.valueStart, iterator.valueEnd)
+      const key = copyRange(iterator.keyBytes, iterator.keyStart, iterator.keyEnd)
+      const value = copyRange(iterator.valueBytes, iterator.valueStart, iterator.valueEnd)
       batch.push([key, value])
       bytes += key.length + value.length
       if (--this.#remaining <= 0) {

@@ -1,4 +1,4 @@
-import { isMoraineError, MoraineError, type Timer } from '@moraine/base'
+import { copyRange, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import type { SstWriterSettings } from '@moraine/sstable'
 import { Compactor } from '../compaction/compactor.ts'
@@ -164,7 +164,7 @@ export class Engine {
         if (state === 'absent') return undefined
         if (state === 'found') {
           const { valueBytes, valueStart, valueEnd, seq: version } = this.#lookup
-          return { value: valueBytes.slice(valueStart, valueEnd), seq: version }
+          return { value: copyRange(valueBytes, valueStart, valueEnd), seq: version }
         }
         await this.#lookup.load(held)
         this.#ensureReadable()
