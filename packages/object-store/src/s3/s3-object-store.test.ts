@@ -1,5 +1,6 @@
 // Invariant: whatever a server or the way to it does, a call of the S3 driver gives the right answer or the right error,
 // sends one request per call, and leaves no socket and no upload behind.
+import { createHash, createHmac } from 'node:crypto'
 import { createServer, type IncomingMessage, type Server, type ServerResponse } from 'node:http'
 import type { AddressInfo, Socket } from 'node:net'
 import { SeededRandom, systemClock } from '@moraine/base'
@@ -31,6 +32,22 @@ const succeeds: Answer = ({ method, url }, response) => {
   if (method !== 'POST') response.end()
   else if (url.searchParams.has('uploads')) response.end('<InitiateMultipartUploadResult><UploadId>u</UploadId></InitiateMultipartUploadResult>')
   else response.end('<CompleteMultipartUploadResult><ETag>"e"</ETag></CompleteMultipartUploadResult>')
+}
+
+function signatureOf(request: Seen): string {
+  return /Signature=(.*)$/.exec(request.headers.authorization ?? '')?.[1] ?? ''
+}
+
+/** The signature that a server computes for a request, from the published algorithm (Signature Version 4). */
+function signatureBy(secret: string, { method, url, headers }: Seen): string {
+  const [, scope = '', names = ''] = /Credential=[^/]+\/([^,]+), SignedHeaders=([^,]+),/.exec(headers.authorization ?? '') ?? []
+  const lines = names.split(';').map((name) => `${name}:${String(headers[name])}\n`)
+  const query = [...url.searchParams].map(([name, value]) => `${name}=${value}`).join('&')
+  const canonical = [method, url.pathname, query, lines.join(''), names, headers['x-amz-content-sha256']].join('\n')
+  const hash = createHash('sha256').update(canonical).digest('hex')
+  let key: string | Buffer = `AWS4${secret}`
+  for (const part of scope.split('/')) key = createHmac('sha256', key).update(part).digest()
+  return createHmac('sha256', key).update(`AWS4-HMAC-SHA256\n${String(headers['x-amz-date'])}\n${scope}\n${hash}`).digest('hex')
 }
 
 describe('S3ObjectStore', () => {
@@ -294,20 +311,24 @@ describe('S3ObjectStore', () => {
     const renewed = open({
       credentials: async () => ({
         accessKeyId: expired ? 'new' : 'old',
-        secretAccessKey: 's',
+        secretAccessKey: expired ? 'new secret' : 'old secret',
         sessionToken: 'token',
         expiration: new Date(Date.now() + (expired ? 3_600_000 : 1)),
       }),
     })
     answer = (_, response) => void response.end('body')
     await renewed.get('a b/c+(1)')
+    await renewed.get('a b/c+(1)')
     expired = true
     await renewed.get('a b/c+(1)', { range: { offset: 2, length: 3 } })
-    const [sdk, lean] = seen
-    expect(lean?.url.search).toBe('')
-    expect([lean?.url.pathname, lean?.headers.host, lean?.headers.range]).toEqual([sdk?.url.pathname, sdk?.headers.host, 'bytes=2-4'])
-    expect(lean?.headers['x-amz-security-token']).toBe('token')
-    expect(lean?.headers.authorization).toMatch(
+    const [sdk, before, lean] = seen as [Seen, Seen, Seen]
+    expect(signatureOf(sdk)).toBe(signatureBy('old secret', sdk))
+    expect(signatureOf(before)).toMatch(/^[0-9a-f]{64}$/)
+    expect(signatureOf(lean)).toBe(signatureBy('new secret', lean))
+    expect(lean.url.search).toBe('')
+    expect([lean.url.pathname, lean.headers.host, lean.headers.range]).toEqual([sdk.url.pathname, sdk.headers.host, 'bytes=2-4'])
+    expect(lean.headers['x-amz-security-token']).toBe('token')
+    expect(lean.headers.authorization).toMatch(
       /^AWS4-HMAC-SHA256 Credential=new\/\d{8}\/us-east-1\/s3\/aws4_request, SignedHeaders=host;range;x-amz-content-sha256;x-amz-date;x-amz-security-token, Signature=[0-9a-f]{64}$/,
     )
     await renewed.close()

@@ -25,19 +25,12 @@ const ABORT_ATTEMPTS = 3
  */
 export async function uploadParts(upload: PartsUpload): Promise<void> {
   const { pieces, signal } = upload
-  let failed = false
-  // The library keeps uploading the other parts after one has failed, and on abort it returns before the server was
-  // told. So it gets a client that refuses further parts after a failure and knows the signal, and no signal itself.
-  const send = async (command: object): Promise<object> => {
+  // On abort the library returns before the server was told and leaves the parts under way to themselves. So it gets
+  // no signal: its client has it, the parts fail, and the library tells the server before it rejects.
+  const send = (command: object): Promise<object> => {
     if (command instanceof AbortMultipartUploadCommand) return abortUpload(upload, command)
-    if (failed) throw new Error('another part of the upload has failed')
-    try {
-      // Creation is not interrupted: the id in its answer is what the upload is aborted by.
-      return await upload.send(command, command instanceof CreateMultipartUploadCommand ? undefined : signal)
-    } catch (error) {
-      failed = true
-      throw error
-    }
+    // Creation is not interrupted: the id in its answer is what the upload is aborted by.
+    return upload.send(command, command instanceof CreateMultipartUploadCommand ? undefined : signal)
   }
   await new Upload({
     client: { config: upload.client.config, send } as unknown as S3Client,
