@@ -127,7 +127,7 @@ export class Compactor {
           signal,
         })
     const edit = {
-      removed: plan.inputs.flatMap(({ level, files }) => files.map((file) => ({ level, id: file.id }))),
+      removed: plan.inputs.flatMap(({ level, files }) => files.map((file) => ({ level, file }))),
       added: outputs.map((file) => ({ level: plan.outputLevel, file })),
     }
     await versions.commit(

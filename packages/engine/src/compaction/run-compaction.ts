@@ -1,12 +1,11 @@
-import { compareRanges } from '@moraine/base'
 import type { SstWriterSettings } from '@moraine/sstable'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
-import type { TableFile } from '../manifest/table-file.ts'
+import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
 import { RunIterator } from '../table/run-iterator.ts'
 import { buildTables } from '../table/table-builder.ts'
-import { type ReadAhead, TableIterator } from '../table/table-iterator.ts'
+import { type ReadAhead, tableIterator } from '../table/table-iterator.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan } from './compaction-plan.ts'
@@ -30,7 +29,7 @@ export interface CompactionWork {
 /** Merges the inputs of a plan and uploads the result; memory is bounded by one output and a window per input run. */
 export async function runCompaction(work: CompactionWork): Promise<TableFile[]> {
   const { plan, tables, tableWriter, signal } = work
-  const open = (file: TableFile): EntryIterator => new TableIterator(tables, tables.handle(file), COMPACTION_READ_AHEAD)
+  const open = (file: TableFile): EntryIterator => tableIterator(tables, file, COMPACTION_READ_AHEAD)
   const sources: EntryIterator[] = plan.inputs.flatMap(({ level, files }) =>
     level === 0 ? files.map(open) : [new RunIterator(files, open)],
   )
@@ -67,14 +66,13 @@ function bottommostBelow(version: Version, level: number): (key: Uint8Array, key
     for (const [i, files] of deeper.entries()) {
       let at = cursors[i] as number
       while (at < files.length) {
-        const { largestKey } = files[at] as TableFile
-        if (compareRanges(largestKey, 0, largestKey.length, key, keyStart, keyEnd) >= 0) break
+        if (!endsBefore(files[at] as TableFile, key, keyStart, keyEnd)) break
         at++
       }
       cursors[i] = at
       const file = files[at]
       if (file === undefined) continue
-      if (compareRanges(file.smallestKey, 0, file.smallestKey.length, key, keyStart, keyEnd) <= 0) return false
+      if (!startsAfter(file, key, keyStart, keyEnd)) return false
     }
     return true
   }

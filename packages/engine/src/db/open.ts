@@ -1,6 +1,6 @@
 import { MoraineError } from '@moraine/base'
 import { type ObjectStore, parseLocation, PrefixedObjectStore } from '@moraine/object-store'
-import { openEngine } from '../recovery/open-engine.ts'
+import { type DatabaseSite, openEngine } from '../recovery/open-engine.ts'
 import { Db } from './db.ts'
 import { EventListeners } from './event-listeners.ts'
 import { engineSettings, type OpenOptions } from './open-options.ts'
@@ -17,30 +17,30 @@ export type Location = string | { readonly store: ObjectStore; readonly prefix?:
  */
 export async function open(location: Location, options?: OpenOptions): Promise<Db> {
   const settings = engineSettings(options)
-  const { store, owned } = resolveLocation(location)
+  const { site, owned } = resolveLocation(location)
   const events = new EventListeners()
   try {
-    const engine = await openEngine(store, settings, (name, payload) => events.emit(name, payload))
+    const engine = await openEngine(site, settings, (name, payload) => events.emit(name, payload))
     return new Db(engine, events)
   } catch (error) {
-    if (owned) await store.close()
+    if (owned) await site.root.close()
     throw error
   }
 }
 
-/** The store of a location, seen from the database's prefix. `owned`: it was made here and is closed with the database. */
-export function resolveLocation(location: Location): { store: ObjectStore; owned: boolean } {
+/** What a location names. `owned`: the store was made here and is closed with the database. */
+export function resolveLocation(location: Location): { site: DatabaseSite; owned: boolean } {
   if (typeof location === 'string') {
     const { store, prefix } = parseLocation(location)
-    return { store: prefix === '' ? store : new PrefixedObjectStore(store, prefix), owned: true }
+    return { site: { root: store, prefix }, owned: true }
   }
   if (typeof location !== 'object' || location === null || typeof location.store?.get !== 'function') {
     throw new MoraineError('INVALID', "a location is a URL such as 's3://bucket/prefix', or { store, prefix }")
   }
-  return { store: new BorrowedStore(location.store, location.prefix ?? ''), owned: false }
+  return { site: { root: new BorrowedStore(location.store, ''), prefix: location.prefix ?? '' }, owned: false }
 }
 
-/** A caller's store under a prefix: closing the database leaves it open. */
+/** A caller's store: closing the database leaves it open. */
 class BorrowedStore extends PrefixedObjectStore {
   override close(): Promise<void> {
     return Promise.resolve()

@@ -40,9 +40,11 @@ export class ObsoleteObjects {
     this.#oldestManifest = options.firstManifest
   }
 
-  /** These tables are in no version that anybody in this process reads. */
-  tablesRetired(files: readonly TableFile[]): void {
-    for (const file of files) this.#tables.forget(file.id)
+  /** These tables of the database itself are in no version that anybody in this process reads. */
+  tablesRetired(retired: readonly TableFile[]): void {
+    const files = retired.filter((file) => file.origin === undefined)
+    for (const file of retired) this.#tables.forget(file.id)
+    if (files.length === 0) return
     this.deletedTables += files.length
     this.#enqueue(() => this.#store.deleteMany(files.map((file) => sstName(file.id))))
   }

@@ -1,9 +1,11 @@
 import { ByteReader, ByteWriter, crc32c, MoraineError } from '@moraine/base'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { type FileId, isFileId } from '../layout/object-names.ts'
-import { type BaseReference, type Manifest, manifestDefect } from './manifest.ts'
+import { type BaseReference, type CheckpointRecord, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
+import type { Origin } from './origin.ts'
 import type { TableFile } from './table-file.ts'
 import { LEVEL_COUNT } from './version.ts'
+import type { LeveledFile } from './version-edit.ts'
 
 /**
  * The manifest object:
@@ -14,7 +16,9 @@ import { LEVEL_COUNT } from './version.ts'
  *     1 header     id, epoch, token, database id, time, flushed and last sequence, flags, WAL id, owner
  *     2 files      tables that this manifest lists itself: count, then (level u8, table)*
  *     3 base       (optional) the object that lists the other tables: id, size, crc32c
- *     4 dropped    (with base) tables of the base that are gone: count, then id*
+ *     4 dropped    (with base) tables of the base that are gone: count, then their places in its list
+ *     5 checkpoints
+ *     6 wal        epochs of object-store logs that are still to be replayed
  *
  * A tag with the high bit set may be skipped by a reader that does not know it; any other unknown tag is refused, so
  * that an old program never misreads a database of a newer one. The base object is the same frame with the magic
@@ -28,19 +32,16 @@ const SECTION_HEADER = 1
 const SECTION_FILES = 2
 const SECTION_BASE = 3
 const SECTION_DROPPED = 4
+const SECTION_CHECKPOINTS = 5
+const SECTION_WAL = 6
+const LAST_SECTION = SECTION_WAL
 const SKIPPABLE = 0x80
 
 const FLAG_RELEASED = 1
 const FLAG_WAL = 2
 
-/** A table and the level it stands in. */
-export interface LeveledFile {
-  readonly level: number
-  readonly file: TableFile
-}
-
 /** The bytes of a manifest that lists `listed` itself and takes the rest, less `dropped`, from its base. */
-export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[], dropped: readonly FileId[]): Uint8Array {
+export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[], dropped: readonly number[]): Uint8Array {
   const writer = new ByteWriter(1024)
   frameStart(writer, MANIFEST_MAGIC)
   section(writer, SECTION_HEADER, () => {
@@ -50,6 +51,15 @@ export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[
     writer.text(manifest.walId ?? '').text(manifest.owner)
   })
   section(writer, SECTION_FILES, () => encodeFiles(writer, listed))
+  if (manifest.checkpoints.length > 0) {
+    section(writer, SECTION_CHECKPOINTS, () => encodeCheckpoints(writer, manifest.checkpoints))
+  }
+  if (manifest.walEpochs.length > 0) {
+    section(writer, SECTION_WAL, () => {
+      writer.varint(manifest.walEpochs.length)
+      for (const { epoch, firstSegment } of manifest.walEpochs) writer.u64(epoch).u64(firstSegment)
+    })
+  }
   const base = manifest.base
   if (base !== undefined) {
     section(writer, SECTION_BASE, () => {
@@ -57,7 +67,7 @@ export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[
     })
     section(writer, SECTION_DROPPED, () => {
       writer.varint(dropped.length)
-      for (const id of dropped) writer.text(id)
+      for (const ordinal of dropped) writer.varint(ordinal)
     })
   }
   return frameEnd(writer)
@@ -75,7 +85,8 @@ export interface ManifestBody {
   readonly header: Omit<Manifest, 'version' | 'base'>
   readonly listed: readonly LeveledFile[]
   readonly base: BaseReference | undefined
-  readonly dropped: readonly FileId[]
+  /** Places in the base's list, from 0. */
+  readonly dropped: readonly number[]
 }
 
 /** Decodes and verifies a manifest object; anything wrong is CORRUPTION naming `name`. */
@@ -98,6 +109,8 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
   const walId = reader.text()
   const owner = reader.text()
   reader.expectEnd()
+  const checkpointBytes = sections.get(SECTION_CHECKPOINTS)
+  const walBytes = sections.get(SECTION_WAL)
   const baseBytes = sections.get(SECTION_BASE)
   const droppedBytes = sections.get(SECTION_DROPPED)
   return {
@@ -112,6 +125,8 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
       walId: (flags & FLAG_WAL) === 0 ? undefined : walId,
       released: (flags & FLAG_RELEASED) !== 0,
       owner,
+      checkpoints: checkpointBytes === undefined ? [] : decodeCheckpoints(checkpointBytes, name),
+      walEpochs: walBytes === undefined ? [] : decodeWalEpochs(walBytes, name),
     },
     listed: decodeFiles(fileBytes, name),
     base: baseBytes === undefined ? undefined : decodeBaseReference(baseBytes, name),
@@ -127,9 +142,9 @@ export function decodeBase(bytes: Uint8Array, name: string): LeveledFile[] {
 
 /** Puts a manifest together from its body and the files of its base; CORRUPTION when an invariant does not hold. */
 export function assembleManifest(body: ManifestBody, baseFiles: readonly LeveledFile[], name: string): Manifest {
-  const dropped = new Set<FileId>(body.dropped)
+  const dropped = new Set(body.dropped)
   const levels: TableFile[][] = Array.from({ length: LEVEL_COUNT }, () => [])
-  for (const { level, file } of baseFiles) if (!dropped.has(file.id)) (levels[level] as TableFile[]).push(file)
+  for (const [i, { level, file }] of baseFiles.entries()) if (!dropped.has(i)) (levels[level] as TableFile[]).push(file)
   for (const { level, file } of body.listed) (levels[level] as TableFile[]).push(file)
   sortLevels(levels)
   const manifest: Manifest = { ...body.header, version: { levels }, base: body.base }
@@ -154,7 +169,43 @@ function encodeFiles(writer: ByteWriter, files: readonly LeveledFile[]): void {
     writer.sized(file.smallestKey).sized(file.largestKey)
     writer.varint(file.smallestSeq).varint(file.largestSeq)
     writer.varint(file.rawBytes).varint(file.createdAtMs)
+    encodePart(writer, file)
   }
+}
+
+const PART_ORIGIN = 1
+const PART_SIBLING = 2
+const PART_GTE = 4
+const PART_LT = 8
+
+/** Whose table it is and which part of it counts; one zero byte for a whole table of our own. */
+function encodePart(writer: ByteWriter, { origin, range }: TableFile): void {
+  const sibling = origin?.place.kind === 'sibling'
+  writer.u8(
+    (origin === undefined ? 0 : PART_ORIGIN) |
+      (sibling ? PART_SIBLING : 0) |
+      (range?.gte === undefined ? 0 : PART_GTE) |
+      (range?.lt === undefined ? 0 : PART_LT),
+  )
+  if (origin !== undefined) {
+    writer.text(origin.databaseId).text(origin.place.kind === 'sibling' ? origin.place.prefix : origin.place.url)
+  }
+  if (range?.gte !== undefined) writer.sized(range.gte)
+  if (range?.lt !== undefined) writer.sized(range.lt)
+}
+
+function decodePart(reader: ByteReader): Pick<TableFile, 'origin' | 'range'> {
+  const flags = reader.u8()
+  let origin: Origin | undefined
+  if ((flags & PART_ORIGIN) !== 0) {
+    const databaseId = reader.text()
+    const where = reader.text()
+    const place = (flags & PART_SIBLING) === 0 ? ({ kind: 'url', url: where } as const) : ({ kind: 'sibling', prefix: where } as const)
+    origin = { databaseId, place }
+  }
+  const gte = (flags & PART_GTE) === 0 ? undefined : reader.sized()
+  const lt = (flags & PART_LT) === 0 ? undefined : reader.sized()
+  return { origin, range: gte === undefined && lt === undefined ? undefined : { gte, lt } }
 }
 
 const SMALLEST_FILE_BYTES = 50
@@ -182,11 +233,55 @@ function decodeFiles(bytes: Uint8Array, name: string): LeveledFile[] {
         largestSeq: reader.varint(),
         rawBytes: reader.varint(),
         createdAtMs: reader.varint(),
+        ...decodePart(reader),
       },
     })
   }
   reader.expectEnd()
   return files
+}
+
+function encodeCheckpoints(writer: ByteWriter, checkpoints: readonly CheckpointRecord[]): void {
+  writer.varint(checkpoints.length)
+  for (const checkpoint of checkpoints) {
+    writer.text(checkpoint.id)
+    writer.u8(checkpoint.name === undefined ? 0 : 1).text(checkpoint.name ?? '')
+    writer.u64(checkpoint.manifestId).u64(checkpoint.createdAtMs)
+    writer.u8(checkpoint.expiresAtMs === undefined ? 0 : 1).u64(checkpoint.expiresAtMs ?? 0)
+    writer.text(checkpoint.metadata)
+  }
+}
+
+function decodeCheckpoints(bytes: Uint8Array, name: string): CheckpointRecord[] {
+  const reader = new ByteReader(bytes, name)
+  const count = reader.count(28)
+  const checkpoints = Array.from({ length: count }, (): CheckpointRecord => {
+    const id = reader.text()
+    const named = reader.u8() !== 0
+    const checkpointName = reader.text()
+    const manifestId = reader.u64() as ManifestId
+    const createdAtMs = reader.u64()
+    const expires = reader.u8() !== 0
+    const expiresAtMs = reader.u64()
+    return {
+      id,
+      name: named ? checkpointName : undefined,
+      manifestId,
+      createdAtMs,
+      expiresAtMs: expires ? expiresAtMs : undefined,
+      metadata: reader.text(),
+    }
+  })
+  reader.expectEnd()
+  return checkpoints
+}
+
+function decodeWalEpochs(bytes: Uint8Array, name: string): WalEpoch[] {
+  const reader = new ByteReader(bytes, name)
+  const count = reader.count(16)
+  const epochs = Array.from({ length: count }, () => ({ epoch: reader.u64() as Epoch, firstSegment: reader.u64() }))
+  reader.expectEnd()
+  return epochs
 }
 
 function decodeBaseReference(bytes: Uint8Array, name: string): BaseReference {
@@ -196,10 +291,10 @@ function decodeBaseReference(bytes: Uint8Array, name: string): BaseReference {
   return base
 }
 
-function decodeDropped(bytes: Uint8Array, name: string): FileId[] {
+function decodeDropped(bytes: Uint8Array, name: string): number[] {
   const reader = new ByteReader(bytes, name)
   const count = reader.count(1)
-  const dropped = Array.from({ length: count }, () => fileId(reader, name))
+  const dropped = Array.from({ length: count }, () => reader.varint())
   reader.expectEnd()
   return dropped
 }
@@ -245,7 +340,7 @@ function readFrame(bytes: Uint8Array, magic: string, name: string): Map<number, 
   while (reader.remaining > 0) {
     const tag = reader.u8()
     const payload = reader.view(reader.u32())
-    if (tag > SECTION_DROPPED) {
+    if (tag > LAST_SECTION) {
       if ((tag & SKIPPABLE) !== 0) continue
       throw new MoraineError('INVALID', `${name} uses a feature (section ${tag}) that this program does not know: upgrade it`)
     }

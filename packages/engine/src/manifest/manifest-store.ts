@@ -1,7 +1,7 @@
 import { type Clock, crc32c, MoraineError, type Random } from '@moraine/base'
 import { NumberedObjects, type ObjectStore } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
-import { baseName, type FileId, MANIFEST_PREFIX, manifestName, newFileId, parseManifestName } from '../layout/object-names.ts'
+import { baseName, MANIFEST_PREFIX, manifestName, newFileId, parseManifestName } from '../layout/object-names.ts'
 import { type BaseReference, type Manifest, manifestDefect } from './manifest.ts'
 import {
   assembleManifest,
@@ -9,9 +9,10 @@ import {
   decodeManifest,
   encodeBase,
   encodeManifest,
-  type LeveledFile,
 } from './manifest-codec.ts'
+import type { TableFile } from './table-file.ts'
 import type { Version } from './version.ts'
+import type { LeveledFile } from './version-edit.ts'
 
 /**
  * The commit protocol. Its order, and the reason for each step:
@@ -32,7 +33,7 @@ export class ManifestStore {
   readonly #random: Random
   readonly #inlineLimitBytes: number
   /** Files of the base object last read or written, so that a delta can be computed without reading it again. */
-  #base: { reference: BaseReference; files: Map<FileId, number> } | undefined
+  #base: { reference: BaseReference; files: readonly LeveledFile[] } | undefined
 
   constructor(store: ObjectStore, options: { clock: Clock; random: Random; inlineLimitBytes?: number }) {
     this.#store = store
@@ -124,7 +125,7 @@ export class ManifestStore {
       throw new MoraineError('CORRUPTION', `${name} is not the object that the manifest names`)
     }
     const files = decodeBase(body.bytes, name)
-    this.#base = { reference, files: new Map(files.map((entry) => [entry.file.id, entry.level])) }
+    this.#base = { reference, files }
     return files
   }
 
@@ -147,7 +148,7 @@ export class ManifestStore {
     const id = newFileId(next.epoch, this.#random)
     await this.#store.put(baseName(id), baseBytes, { signal })
     const reference: BaseReference = { id, sizeBytes: baseBytes.length, crc32c: crc32c(baseBytes) }
-    this.#base = { reference, files: new Map(all.map((entry) => [entry.file.id, entry.level])) }
+    this.#base = { reference, files: all }
     const manifest: Manifest = { ...next, base: reference }
     return { manifest, bytes: encodeManifest(manifest, [], []) }
   }
@@ -157,15 +158,23 @@ function leveledFiles(version: Version): LeveledFile[] {
   return version.levels.flatMap((files, level) => files.map((file) => ({ level, file })))
 }
 
-/** What a version has that its base lacks, and the reverse. A file that changed level is both dropped and listed. */
-function differenceFrom(base: ReadonlyMap<FileId, number>, version: Version): { listed: LeveledFile[]; dropped: FileId[] } {
+/**
+ * What a version has that its base lacks, and the places of the base that the version lacks. Tables are compared as
+ * objects: a part cut smaller is another object, so it is both dropped and listed.
+ */
+function differenceFrom(
+  base: readonly LeveledFile[],
+  version: Version,
+): { listed: LeveledFile[]; dropped: number[] } {
+  const places = new Map<TableFile, number>(base.map((entry, place) => [entry.file, place]))
+  const kept = new Set<number>()
   const listed: LeveledFile[] = []
-  const kept = new Set<FileId>()
   for (const entry of leveledFiles(version)) {
-    if (base.get(entry.file.id) === entry.level) kept.add(entry.file.id)
+    const place = places.get(entry.file)
+    if (place !== undefined && base[place]?.level === entry.level) kept.add(place)
     else listed.push(entry)
   }
-  const dropped = [...base.keys()].filter((id) => !kept.has(id))
+  const dropped = [...base.keys()].filter((place) => !kept.has(place))
   return { listed, dropped }
 }
 

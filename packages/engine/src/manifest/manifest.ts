@@ -25,8 +25,32 @@ export interface Manifest {
   /** Who opened it, for messages: host and process. */
   readonly owner: string
   readonly version: Version
+  /** Checkpoints that keep a manifest, and with it every file it names, from being collected. */
+  readonly checkpoints: readonly CheckpointRecord[]
+  /** Object-store logs that a reader of this manifest replays: their epochs and first segment numbers, oldest first. */
+  readonly walEpochs: readonly WalEpoch[]
   /** The object that holds most of the file list when it is too long to repeat in every manifest. */
   readonly base: BaseReference | undefined
+}
+
+/** A durable, named pin of a manifest, with the caller's metadata. */
+export interface CheckpointRecord {
+  readonly id: string
+  readonly name: string | undefined
+  /** The manifest whose state it is. */
+  readonly manifestId: ManifestId
+  readonly createdAtMs: number
+  /** Wall-clock milliseconds since the Unix epoch, by the owner's clock; undefined for never. */
+  readonly expiresAtMs: number | undefined
+  /** The caller's metadata as JSON text. */
+  readonly metadata: string
+}
+
+/** One owner's log in the object store. */
+export interface WalEpoch {
+  readonly epoch: Epoch
+  /** Number of the first segment that holds writes above the flushed sequence number. */
+  readonly firstSegment: number
 }
 
 /** A file list in an object of its own; the manifest then lists only what differs from it. */

@@ -1,4 +1,7 @@
+import { compareBytes, compareRanges } from '@moraine/base'
+import type { KeyRange } from '../key/key-range.ts'
 import type { FileId } from '../layout/object-names.ts'
+import type { Origin } from './origin.ts'
 
 /**
  * What a version knows of one sorted table without opening it: enough to find it, to check that the object is the
@@ -14,7 +17,10 @@ export interface TableFile {
   readonly tailCrc32c: number
   readonly entryCount: number
   readonly deletionCount: number
-  /** Smallest and largest user key, both included. */
+  /**
+   * Bounds of the user keys that count: both are included, but for a table restricted by `range`, whose `largestKey` is
+   * excluded when it equals `range.lt`.
+   */
   readonly smallestKey: Uint8Array
   readonly largestKey: Uint8Array
   readonly smallestSeq: number
@@ -23,4 +29,55 @@ export interface TableFile {
   readonly rawBytes: number
   /** Wall-clock milliseconds since the Unix epoch; for display only. */
   readonly createdAtMs: number
+  /** The database that wrote the table; undefined for this one. */
+  readonly origin?: Origin | undefined
+  /** Only these keys of the table belong to the version; the others are not to be seen. */
+  readonly range?: KeyRange | undefined
+}
+
+/** True when every key of the table lies before `key[keyStart, keyEnd)`. */
+export function endsBefore(file: TableFile, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
+  const { largestKey } = file
+  const order = compareRanges(largestKey, 0, largestKey.length, key, keyStart, keyEnd)
+  if (order !== 0) return order < 0
+  return largestKeyExcluded(file)
+}
+
+/** True when every key of the table lies after `key[keyStart, keyEnd)`. */
+export function startsAfter(file: TableFile, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
+  return compareRanges(file.smallestKey, 0, file.smallestKey.length, key, keyStart, keyEnd) > 0
+}
+
+/** True when `a` ends before `b` starts. */
+export function precedes(a: TableFile, b: TableFile): boolean {
+  return endsBefore(a, b.smallestKey, 0, b.smallestKey.length)
+}
+
+/** The table restricted to a range, on top of any restriction it has; undefined when nothing of it is left. */
+export function restrictFile(file: TableFile, range: KeyRange): TableFile | undefined {
+  const gte = later(file.range?.gte, range.gte)
+  const lt = earlier(file.range?.lt, range.lt)
+  const smallestKey = later(file.smallestKey, gte) as Uint8Array
+  const cut = lt !== undefined && compareBytes(file.largestKey, lt) >= 0
+  const largestKey = cut ? lt : file.largestKey
+  const order = compareBytes(smallestKey, largestKey)
+  if (order > 0 || (order === 0 && cut)) return undefined
+  const untouched = smallestKey === file.smallestKey && !cut
+  if (untouched && file.range === undefined) return file
+  return { ...file, smallestKey, largestKey, range: { gte, lt } }
+}
+
+function largestKeyExcluded(file: TableFile): boolean {
+  const lt = file.range?.lt
+  return lt !== undefined && compareBytes(lt, file.largestKey) === 0
+}
+
+function later(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return compareBytes(a, b) >= 0 ? a : b
+}
+
+function earlier(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return compareBytes(a, b) <= 0 ? a : b
 }

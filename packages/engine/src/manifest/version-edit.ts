@@ -1,10 +1,18 @@
-import type { FileId } from '../layout/object-names.ts'
 import type { TableFile } from './table-file.ts'
 
-/** One change to a version: tables that leave it and tables that enter it, each with its level. */
+/** A table and the level it stands in. */
+export interface LeveledFile {
+  readonly level: number
+  readonly file: TableFile
+}
+
+/**
+ * One change to a version: tables that leave it and tables that enter it. Those that leave are named by the very objects
+ * that stand in the version, because two parts of one table may be there.
+ */
 export interface VersionEdit {
-  readonly removed: readonly { readonly level: number; readonly id: FileId }[]
-  readonly added: readonly { readonly level: number; readonly file: TableFile }[]
+  readonly removed: readonly LeveledFile[]
+  readonly added: readonly LeveledFile[]
 }
 
 export const EMPTY_EDIT: VersionEdit = { removed: [], added: [] }

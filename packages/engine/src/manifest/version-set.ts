@@ -1,6 +1,6 @@
 import { type Clock, MoraineError, type Random, randomHex, SerialQueue } from '@moraine/base'
 import { nextManifest } from '../layout/numbers.ts'
-import type { Manifest } from './manifest.ts'
+import type { CheckpointRecord, Manifest, WalEpoch } from './manifest.ts'
 import type { ManifestStore } from './manifest-store.ts'
 import { applyEdit } from './version.ts'
 import type { VersionEdit } from './version-edit.ts'
@@ -11,6 +11,8 @@ export interface ManifestChange {
   readonly flushedSeq?: number
   readonly lastSeq?: number
   readonly released?: boolean
+  readonly checkpoints?: readonly CheckpointRecord[]
+  readonly walEpochs?: readonly WalEpoch[]
 }
 
 /**

@@ -1,6 +1,5 @@
-import { compareBytes } from '@moraine/base'
-import type { FileId } from '../layout/object-names.ts'
-import type { TableFile } from './table-file.ts'
+import { compareBytes, MoraineError, toHex } from '@moraine/base'
+import { endsBefore, precedes, type TableFile } from './table-file.ts'
 import type { VersionEdit } from './version-edit.ts'
 
 /** Levels of a version: level 0 and the sorted runs 1 to 6. */
@@ -17,12 +16,15 @@ export interface Version {
 
 export const EMPTY_VERSION: Version = { levels: Array.from({ length: LEVEL_COUNT }, () => []) }
 
-/** The version after an edit. Throws nothing: {@link versionDefect} judges the result. */
+/** The version after an edit. INTERNAL when a table that is to leave is not there. */
 export function applyEdit(version: Version, edit: VersionEdit): Version {
-  const removed = new Set<FileId>(edit.removed.map((entry) => entry.id))
   const levels = version.levels.map((files, level) => {
+    const removed = new Set(edit.removed.filter((entry) => entry.level === level).map((entry) => entry.file))
     const added = edit.added.filter((entry) => entry.level === level).map((entry) => entry.file)
-    const kept = removed.size === 0 ? files : files.filter((file) => !removed.has(file.id))
+    const kept = removed.size === 0 ? files : files.filter((file) => !removed.has(file))
+    if (kept.length + removed.size !== files.length) {
+      throw new MoraineError('INTERNAL', `an edit removes tables from level ${level} that are not there`)
+    }
     if (added.length === 0) return kept
     const merged = [...kept, ...added]
     if (level === 0) return merged.sort((a, b) => b.largestSeq - a.largestSeq)
@@ -34,24 +36,39 @@ export function applyEdit(version: Version, edit: VersionEdit): Version {
 /** The first broken invariant of a version in words, or undefined when it is sound. Run before commit and after decode. */
 export function versionDefect(version: Version): string | undefined {
   if (version.levels.length !== LEVEL_COUNT) return `has ${version.levels.length} levels instead of ${LEVEL_COUNT}`
-  const seen = new Set<FileId>()
+  const seen = new Set<string>()
   for (const [level, files] of version.levels.entries()) {
     let previous: TableFile | undefined
     for (const file of files) {
-      if (seen.has(file.id)) return `names table ${file.id} twice`
-      seen.add(file.id)
+      // Two parts of one table may come back together when a database that was split is united again.
+      const part = file.range === undefined ? file.id : `${file.id} from ${toHex(file.smallestKey)}`
+      if (seen.has(part)) return `names table ${part} twice`
+      seen.add(part)
       if (compareBytes(file.smallestKey, file.largestKey) > 0) return `table ${file.id} ends before it starts`
       if (file.smallestSeq > file.largestSeq) return `table ${file.id} has its sequence range upside down`
       if (file.tailOffset >= file.sizeBytes) return `table ${file.id} has its tail past its end`
       if (previous !== undefined) {
-        if (level === 0 && file.largestSeq >= previous.smallestSeq) {
-          return `level 0 tables ${previous.id} and ${file.id} overlap in sequence`
-        }
-        if (level > 0 && compareBytes(previous.largestKey, file.smallestKey) >= 0) {
+        if (level > 0 && !precedes(previous, file)) {
           return `level ${level} tables ${previous.id} and ${file.id} overlap in keys`
         }
       }
       previous = file
+    }
+  }
+  return levelZeroDefect(version.levels[0] as readonly TableFile[])
+}
+
+/**
+ * Tables of level 0 that share keys must be ordered by their sequence numbers. Those that share none may come from
+ * different origins, whose sequence numbers are never compared.
+ */
+function levelZeroDefect(files: readonly TableFile[]): string | undefined {
+  for (const [i, newer] of files.entries()) {
+    for (let j = i + 1; j < files.length; j++) {
+      const older = files[j] as TableFile
+      if (older.largestSeq >= newer.smallestSeq && !precedes(older, newer) && !precedes(newer, older)) {
+        return `level 0 tables ${newer.id} and ${older.id} overlap in keys and in sequence`
+      }
     }
   }
   return undefined
@@ -75,7 +92,7 @@ export function findInRun(files: readonly TableFile[], key: Uint8Array): number 
   let high = files.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (compareBytes((files[middle] as TableFile).largestKey, key) < 0) low = middle + 1
+    if (endsBefore(files[middle] as TableFile, key, 0, key.length)) low = middle + 1
     else high = middle
   }
   return low

@@ -1,7 +1,6 @@
-import { compareRanges } from '@moraine/base'
 import { type DataBlock, EntryKind, filterHash, type SstMetadata } from '@moraine/sstable'
 import type { Memtable } from '../memtable/memtable.ts'
-import type { TableFile } from '../manifest/table-file.ts'
+import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
 import type { TableHandle } from '../table/table-handle.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { ReadView } from './read-view.ts'
@@ -65,8 +64,7 @@ export class PointLookup {
     this.#hash = -1
     const { levels } = view.version
     for (const file of levels[0] as readonly TableFile[]) {
-      if (compareRanges(key, keyStart, keyEnd, file.smallestKey, 0, file.smallestKey.length) < 0) continue
-      if (compareRanges(key, keyStart, keyEnd, file.largestKey, 0, file.largestKey.length) > 0) continue
+      if (startsAfter(file, key, keyStart, keyEnd) || endsBefore(file, key, keyStart, keyEnd)) continue
       if (file.smallestSeq > seq) continue
       state = this.#probeTable(file, key, keyStart, keyEnd, seq)
       if (state !== undefined) return state
@@ -125,9 +123,8 @@ export class PointLookup {
       block = this.#held?.block(handle, ordinal)
       if (block === undefined) return this.#block(handle, ordinal)
     }
-    const at = block.find(key, keyStart, keyEnd, seq)
-    if (at >= block.entryCount) return undefined
-    if (compareRanges(key, keyStart, keyEnd, block.keyBytes, block.keyStart(at), block.keyEnd(at)) !== 0) return undefined
+    const at = block.findKey(key, keyStart, keyEnd, seq)
+    if (at < 0) return undefined
     if (block.kind(at) === EntryKind.delete) return 'absent'
     this.valueBytes = block.valueBytes
     this.valueStart = block.valueStart(at)
@@ -149,13 +146,12 @@ function fileOfKey(files: readonly TableFile[], key: Uint8Array, keyStart: numbe
   let high = files.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    const { largestKey } = files[middle] as TableFile
-    if (compareRanges(largestKey, 0, largestKey.length, key, keyStart, keyEnd) < 0) low = middle + 1
+    if (endsBefore(files[middle] as TableFile, key, keyStart, keyEnd)) low = middle + 1
     else high = middle
   }
   const file = files[low]
   if (file === undefined) return undefined
-  return compareRanges(key, keyStart, keyEnd, file.smallestKey, 0, file.smallestKey.length) < 0 ? undefined : file
+  return startsAfter(file, key, keyStart, keyEnd) ? undefined : file
 }
 
 const EMPTY = new Uint8Array(0)

@@ -5,7 +5,7 @@ import { VisibleIterator } from '../iterator/visible-iterator.ts'
 import { isEmptyRange, type KeyRange, rangeTouches } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { RunIterator } from '../table/run-iterator.ts'
-import { type ReadAhead, SCAN_READ_AHEAD, TableIterator } from '../table/table-iterator.ts'
+import { type ReadAhead, SCAN_READ_AHEAD, tableIterator } from '../table/table-iterator.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { ReadView } from './read-view.ts'
 
@@ -26,7 +26,7 @@ export interface ScanRequest {
 export function viewIterator(view: ReadView, tables: TableStore, range: KeyRange, readAhead: ReadAhead): EntryIterator {
   const children: EntryIterator[] = []
   for (const memtable of [view.active, ...view.sealed]) if (!memtable.isEmpty) children.push(memtable.iterator())
-  const openTable = (file: TableFile): EntryIterator => new TableIterator(tables, tables.handle(file), readAhead)
+  const openTable = (file: TableFile): EntryIterator => tableIterator(tables, file, readAhead)
   const inRange = (file: TableFile): boolean => rangeTouches(range, file.smallestKey, file.largestKey)
   const [levelZero, ...runs] = view.version.levels as [readonly TableFile[], ...(readonly TableFile[])[]]
   for (const file of levelZero) if (inRange(file)) children.push(openTable(file))

@@ -12,6 +12,7 @@ import { HeldPieces, PointLookup } from '../read/point-lookup.ts'
 import type { ReadView, ViewRegistry } from '../read/read-view.ts'
 import { type Entry, ScanCursor, type ScanRequest } from '../read/scan-cursor.ts'
 import { SnapshotRegistry } from '../read/snapshots.ts'
+import type { OriginStores } from '../table/origin-stores.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { WriteLog } from '../write/write-log.ts'
@@ -24,6 +25,7 @@ import { timeSlices } from './time-slices.ts'
 export interface EngineParts {
   readonly settings: EngineSettings
   readonly store: CountingObjectStore
+  readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
   readonly views: ViewRegistry
@@ -52,6 +54,7 @@ type EngineState = 'open' | 'closing' | 'closed' | 'failed'
 export class Engine {
   readonly settings: EngineSettings
   readonly store: CountingObjectStore
+  readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
   readonly views: ViewRegistry
@@ -78,6 +81,7 @@ export class Engine {
     const { settings, views, versions, tables, tableWriter } = parts
     this.settings = settings
     this.store = parts.store
+    this.stores = parts.stores
     this.databaseId = parts.databaseId
     this.versions = versions
     this.views = views
@@ -97,7 +101,7 @@ export class Engine {
       snapshots: this.snapshots,
       writerSettings: () => this.#writerSettings(),
       clock,
-      pause: timeSlices(clock),
+      pause: timeSlices(clock, this.#abort.signal),
       onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
       onFailed: (error: unknown) => this.fail(error),
       signal: this.#abort.signal,
@@ -243,7 +247,7 @@ export class Engine {
     await this.#log?.close().catch((error: unknown) => {
       problem ??= error
     })
-    await this.store.close()
+    await this.stores.close()
     if (problem !== undefined) throw problem
   }
 

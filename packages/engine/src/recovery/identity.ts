@@ -1,7 +1,6 @@
-import { crc32c, MoraineError, type Random, randomHex, utf8Decode, utf8Encode } from '@moraine/base'
+import { type Clock, crc32c, MoraineError, type Random, randomHex, utf8Decode, utf8Encode } from '@moraine/base'
 import { createExactly, type ObjectStore } from '@moraine/object-store'
-import type { Clock } from '@moraine/base'
-import { DATABASE_FOLDERS, IDENTITY_NAME } from '../layout/object-names.ts'
+import { DATABASE_FOLDERS, IDENTITY_NAME, MANIFEST_PREFIX, parseManifestName } from '../layout/object-names.ts'
 
 /**
  * The identity object: who a prefix belongs to, readable with any tool. Created if absent, never rewritten.
@@ -34,11 +33,15 @@ export function decodeIdentity(bytes: Uint8Array): Identity {
 }
 
 /**
- * Gives an empty prefix its identity, or finds the one that a crashed or concurrent creation left there. INVALID when
- * the prefix holds something that is not a database, or the store does not honour create-if-absent.
+ * Gives an empty prefix its identity, or finds the one that a crashed or concurrent creation left there. Undefined when
+ * somebody else has finished the creation meanwhile: there is a manifest to read now. INVALID when the prefix holds
+ * something that is not a database, or the store does not honour create-if-absent.
  */
-export async function establishIdentity(store: ObjectStore, options: { clock: Clock; random: Random }): Promise<Identity> {
-  await refuseForeignPrefix(store)
+export async function establishIdentity(
+  store: ObjectStore,
+  options: { clock: Clock; random: Random },
+): Promise<Identity | undefined> {
+  if ((await lookAround(store)) === 'database') return undefined
   const existing = await store.get(IDENTITY_NAME)
   if (existing !== undefined) return decodeIdentity(existing.bytes)
   const identity: Identity = { databaseId: randomHex(options.random, 16), createdAtMs: options.clock.nowMs() }
@@ -52,11 +55,14 @@ export async function establishIdentity(store: ObjectStore, options: { clock: Cl
   return decodeIdentity(theirs.bytes)
 }
 
-async function refuseForeignPrefix(store: ObjectStore): Promise<void> {
+/** What stands in a prefix where no manifest was found a moment ago; throws when nothing may be created there. */
+async function lookAround(store: ObjectStore): Promise<'nothing' | 'database'> {
   const page = await store.list('', { maxKeys: 100 })
   for (const { key } of page.objects) {
     if (key === IDENTITY_NAME) continue
     if (DATABASE_FOLDERS.some((folder) => key.startsWith(folder))) {
+      const manifests = await store.list(MANIFEST_PREFIX, { maxKeys: 1 })
+      if (manifests.objects.some((object) => parseManifestName(object.key) !== undefined)) return 'database'
       throw new MoraineError(
         'CORRUPTION',
         `there is '${key}' here but no manifest: this was a database whose manifests are gone. Restore them, or choose an empty prefix`,
@@ -69,6 +75,7 @@ async function refuseForeignPrefix(store: ObjectStore): Promise<void> {
       { detail: { object: key } },
     )
   }
+  return 'nothing'
 }
 
 /** The whole protocol rests on create-if-absent, so a store that ignores the condition is refused at once. */

@@ -1,6 +1,6 @@
 import { hostname } from 'node:os'
 import { MoraineError } from '@moraine/base'
-import { CountingObjectStore, type ObjectStore, RetryingObjectStore } from '@moraine/object-store'
+import { CountingObjectStore, type ObjectStore, parseLocation, PrefixedObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { ObsoleteObjects } from '../gc/obsolete-objects.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
@@ -8,6 +8,7 @@ import { VersionSet } from '../manifest/version-set.ts'
 import { ArenaPool } from '../memtable/arena.ts'
 import { Memtable } from '../memtable/memtable.ts'
 import { ViewRegistry } from '../read/read-view.ts'
+import { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
 import { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
@@ -17,6 +18,18 @@ import type { EngineSettings } from './engine-settings.ts'
 import { prepareLocalLog } from './local-log.ts'
 import { replayLog } from './replay.ts'
 import { takeOwnership } from './take-ownership.ts'
+
+/** Where a database is: the bucket, folder or memory store, and the database's prefix in it. */
+export interface DatabaseSite {
+  readonly root: ObjectStore
+  readonly prefix: string
+}
+
+/** The place of an origin that is not in the root: its requests are retried, but not counted as this database's. */
+function openOrigin(url: string, settings: EngineSettings): ObjectStore {
+  const { store, prefix } = parseLocation(url)
+  return new PrefixedObjectStore(new RetryingObjectStore(store, settings), prefix)
+}
 
 /**
  * Opens a database for writing. Order, and the reason for each step:
@@ -31,14 +44,15 @@ import { takeOwnership } from './take-ownership.ts'
  * replays it again.
  */
 export async function openEngine(
-  location: ObjectStore,
+  site: DatabaseSite,
   settings: EngineSettings,
   emit: EmitEvent,
   signal?: AbortSignal,
 ): Promise<Engine> {
   const { clock, random } = settings
-  const store = new CountingObjectStore(location, { clock })
-  const retrying = new RetryingObjectStore(store, { clock, random })
+  const store = new CountingObjectStore(site.root, { clock })
+  const stores = new OriginStores(new RetryingObjectStore(store, settings), site.prefix, (url) => openOrigin(url, settings))
+  const retrying = stores.own
   const manifests = new ManifestStore(retrying, { clock, random })
   let folder: LocalWalFolder | undefined
   const { manifest } = await takeOwnership({
@@ -60,7 +74,7 @@ export async function openEngine(
   const replayed = await recoverLog(folder, manifest, pool)
   const log = folder === undefined ? undefined : await startLog(folder, settings, manifest, replayed.lastSeq)
 
-  const tables = new TableStore(retrying, settings)
+  const tables = new TableStore((origin) => stores.of(origin), settings)
   const views = new ViewRegistry(replayed.active, manifest.version)
   if (replayed.sealed.length > 0) views.install({ sealed: replayed.sealed })
   const versions = new VersionSet(manifests, manifest, settings)
@@ -77,6 +91,7 @@ export async function openEngine(
   return new Engine({
     settings,
     store,
+    stores,
     databaseId: manifest.databaseId,
     versions,
     views,

@@ -40,6 +40,7 @@ export async function takeOwnership(request: OwnershipRequest): Promise<{ manife
       continue
     }
     const databaseId = before?.databaseId ?? (await newDatabaseId(request))
+    if (databaseId === undefined) continue
     // A lost race brings a newer manifest, and with it perhaps another lineage of the log.
     if (log === undefined || log.before?.walId !== before?.walId) {
       log = { before, walId: await request.prepareLog(before, databaseId) }
@@ -50,11 +51,11 @@ export async function takeOwnership(request: OwnershipRequest): Promise<{ manife
   }
 }
 
-async function newDatabaseId(request: OwnershipRequest): Promise<string> {
+async function newDatabaseId(request: OwnershipRequest): Promise<string | undefined> {
   if (!request.createIfMissing) {
     throw new MoraineError('INVALID', `there is no database at ${request.store.url}, and createIfMissing is false`)
   }
-  return (await establishIdentity(request.store, request)).databaseId
+  return (await establishIdentity(request.store, request))?.databaseId
 }
 
 function nextOwnersManifest(
@@ -81,6 +82,8 @@ function nextOwnersManifest(
     flushedSeq: 0,
     lastSeq: 0,
     version: EMPTY_VERSION,
+    checkpoints: [],
+    walEpochs: [],
     base: undefined,
   }
 }

@@ -1,12 +1,16 @@
-import type { Clock } from '@moraine/base'
+import { type Clock, throwIfAborted } from '@moraine/base'
 
 /** Byte work on the main thread gives way to everything else after this long. */
 const SLICE_MS = 4
 
-/** A function for long loops to call: gives a promise to wait for when the current slice of time is used up. */
-export function timeSlices(clock: Clock): () => Promise<void> | undefined {
+/**
+ * A function for long loops to call: gives a promise to wait for when the current slice of time is used up, and throws
+ * when the signal has fired.
+ */
+export function timeSlices(clock: Clock, signal: AbortSignal): () => Promise<void> | undefined {
   let sliceEndsMs = clock.monotonicMs() + SLICE_MS
   return () => {
+    throwIfAborted(signal)
     const nowMs = clock.monotonicMs()
     if (nowMs < sliceEndsMs) return undefined
     // After an idle time the old end lies far back: only start counting.

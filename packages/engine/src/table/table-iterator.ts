@@ -1,5 +1,7 @@
 import type { DataBlock, SstMetadata } from '@moraine/sstable'
+import { ClippedIterator } from '../iterator/clipped-iterator.ts'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
+import type { TableFile } from '../manifest/table-file.ts'
 import type { TableHandle } from './table-handle.ts'
 import type { TableStore } from './table-store.ts'
 
@@ -12,6 +14,12 @@ export interface ReadAhead {
 
 /** For scans: a short one reads one block, a long one soon reads a megabyte a request. */
 export const SCAN_READ_AHEAD: ReadAhead = { initialBytes: 16 * 1024, maxBytes: 2 * 1024 * 1024 }
+
+/** The entries of a table that belong to the version. */
+export function tableIterator(tables: TableStore, file: TableFile, readAhead: ReadAhead): EntryIterator {
+  const whole = new TableIterator(tables, tables.handle(file), readAhead)
+  return file.range === undefined ? whole : new ClippedIterator(whole, file.range)
+}
 
 interface Window {
   readonly first: number

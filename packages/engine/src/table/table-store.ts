@@ -2,6 +2,7 @@ import { MoraineError, printableBytes } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
 import { type DataBlock, decodeBlock, parseSstTail, type SstMetadata } from '@moraine/sstable'
 import { type FileId, sstName } from '../layout/object-names.ts'
+import type { Origin } from '../manifest/origin.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { BlockCache } from './block-cache.ts'
 import { newTableHandle, type TableHandle } from './table-handle.ts'
@@ -24,7 +25,7 @@ export interface TableStoreStats {
  * against the checksum in the manifest, blocks against their own checksum and their bounds in the index.
  */
 export class TableStore {
-  readonly #store: ObjectStore
+  readonly #storeOf: (origin: Origin | undefined) => ObjectStore
   readonly #cache: BlockCache
   readonly #metadataBudgetBytes: number
   readonly #handles = new Map<FileId, TableHandle>()
@@ -33,8 +34,12 @@ export class TableStore {
   #blockLoads = 0
   #metadataLoads = 0
 
-  constructor(store: ObjectStore, options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number }) {
-    this.#store = store
+  /** @param storeOf the store, at the prefix of its database, that the tables of an origin lie in */
+  constructor(
+    storeOf: (origin: Origin | undefined) => ObjectStore,
+    options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number },
+  ) {
+    this.#storeOf = storeOf
     this.#cache = new BlockCache(options.blockCacheSizeBytes)
     this.#metadataBudgetBytes = options.metadataCacheSizeBytes
   }
@@ -146,7 +151,7 @@ export class TableStore {
 
   async #read(file: TableFile, offset: number, length: number): Promise<Uint8Array> {
     const name = sstName(file.id)
-    const body = await this.#store.get(name, { range: { offset, length } })
+    const body = await this.#storeOf(file.origin).get(name, { range: { offset, length } })
     if (body === undefined) throw missingTable(file)
     if (body.objectSizeBytes !== file.sizeBytes || body.bytes.length !== length) {
       throw new MoraineError(

@@ -174,13 +174,13 @@ describe('local WAL writer', () => {
   test('interval: what is appended while a sync runs is synced by the next timer', async () => {
     const clock = new HandClock()
     const disk = new FaultyDisk()
-    let gate: Deferred<void> | undefined
+    const gates: Deferred<void>[] = []
     const slow = async (path: string): Promise<SegmentFile> => {
       const file = await disk.create(path)
       return {
         ...file,
         sync: async () => {
-          await gate?.promise
+          await gates[0]?.promise
           await file.sync()
         },
       }
@@ -188,7 +188,8 @@ describe('local WAL writer', () => {
     const identity = { databaseId: 'db', walId: wal.walId }
     const options = { epoch: 1, firstSeq: 1, sync: 'interval' as const, syncIntervalMs: 250, clock }
     const writer = await LocalWalWriter.start(folder, identity, options, slow)
-    gate = new Deferred<void>()
+    const gate = new Deferred<void>()
+    gates.push(gate)
     await writer.append(1, 1, [BYTES])
     clock.fireNext()
     await writer.append(2, 1, [BYTES])
