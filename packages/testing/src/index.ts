@@ -8,3 +8,7 @@ export { type RunningS3Server, startS3Server } from './s3-server/start-s3-server
 export { driveModel, type DriveOptions, ModelMismatch, type ModelSubject } from './model/drive-model.ts'
 export { ModelDatabase, type ModelBounds, type ModelEntry, type ModelOperation } from './model/model-database.ts'
 export { MortalObjectStore } from './model/mortal-object-store.ts'
+export { type Cut, CutObjectStore } from './fault/cut-object-store.ts'
+export { CallScheduler, type WaitingCall } from './sim/call-scheduler.ts'
+export { type Choose, everySchedule } from './sim/every-schedule.ts'
+export { SimulatedClock } from './sim/simulated-clock.ts'
