@@ -1,1 +1,29 @@
-export {}
+/** The inside of the engine for tools and tests. No promise is made about it: it changes with the engine. */
+export { type OperationVisitor, visitOperations } from './batch/batch-codec.ts'
+export {
+  BASE_PREFIX,
+  baseName,
+  DATABASE_FOLDERS,
+  epochOfFile,
+  type FileId,
+  IDENTITY_NAME,
+  isFileId,
+  MANIFEST_PREFIX,
+  manifestName,
+  parseDataName,
+  parseManifestName,
+  PIN_PREFIX,
+  SST_PREFIX,
+  sstName,
+  WAL_PREFIX,
+} from './layout/object-names.ts'
+export type { Epoch, ManifestId } from './layout/numbers.ts'
+export type { BaseReference, Manifest } from './manifest/manifest.ts'
+export { ManifestStore } from './manifest/manifest-store.ts'
+export type { TableFile } from './manifest/table-file.ts'
+export { countFiles, filesOf, levelBytes, type Version } from './manifest/version.ts'
+export { LocalWalFolder, type LocalWalFolderOptions, type LocalWalSurvey } from './wal/local-wal-folder.ts'
+export { listSegments, type LocalWalSegment } from './wal/local-wal-segments.ts'
+export type { SegmentName } from './wal/wal-file-names.ts'
+export type { WalIdentity, WalSegmentHeader } from './wal/wal-header.ts'
+export type { WalRecord } from './wal/wal-record.ts'

@@ -1,0 +1,39 @@
+import { countFiles, filesOf, type Manifest } from 'moraine/inspect'
+import { ExitCode } from '../terminal/exit-code.ts'
+import { counted, formatBytes, formatCount, formatTime } from '../terminal/figures.ts'
+import type { Terminal } from '../terminal/terminal.ts'
+import { renderTable } from '../terminal/text-table.ts'
+import { levelRows } from './level-rows.ts'
+import { manifestJson } from './manifest-json.ts'
+import { newestManifest } from './newest-manifest.ts'
+import type { MoraineOptions } from './options.ts'
+
+/** Prints the newest manifest. */
+export async function manifest({ target, json, notation }: MoraineOptions, { output }: Terminal): Promise<ExitCode> {
+  const newest = await newestManifest(target)
+  const lines = json ? [JSON.stringify(manifestJson(newest, notation), undefined, 2)] : manifestText(newest)
+  for (const line of lines) await output.line(line)
+  return ExitCode.ok
+}
+
+function manifestText(newest: Manifest): string[] {
+  const files = [...filesOf(newest.version)]
+  const bytes = files.reduce((sum, { sizeBytes }) => sum + sizeBytes, 0)
+  const rows = [
+    ['database', newest.databaseId],
+    ['committed', formatTime(newest.committedAtMs)],
+    ['epoch', formatCount(newest.epoch)],
+    ['owner', `${newest.owner}${newest.released ? ', has closed it' : ', has it open (or did not close it)'}`],
+    ['flushed up to', `sequence ${formatCount(newest.flushedSeq)}: everything up to here is in the tables`],
+    ['used up to', `sequence ${formatCount(newest.lastSeq)}: no number up to here is given again`],
+    ['local log', newest.walId ?? 'none'],
+    ['tables', `${formatCount(countFiles(newest.version))}, ${formatBytes(bytes)}`],
+  ]
+  if (newest.base !== undefined) rows.push(['file list', `base/${newest.base.id}.base, ${formatBytes(newest.base.sizeBytes)}, and what differs from it`])
+  const levels = levelRows(newest.version)
+  return [
+    `Manifest ${formatCount(newest.id)}`,
+    ...renderTable(rows).map((line) => `  ${line}`),
+    ...(levels.length > 1 ? ['', ...levels] : ['', `${counted(0, 'table')}: nothing has been flushed`]),
+  ]
+}

@@ -1,0 +1,111 @@
+import type { SstReader } from '@moraine/sstable'
+import type { TableSource } from '../source/table-object.ts'
+import { withReader } from '../source/with-reader.ts'
+import { ExitCode } from '../terminal/exit-code.ts'
+import { formatRatio } from '../terminal/figures.ts'
+import type { Terminal } from '../terminal/terminal.ts'
+import { type Alignment, renderRow } from '../terminal/text-table.ts'
+import { abbreviated, formatBytesAs } from '../text/bytes-notation.ts'
+import { keyOf, readStoredBlock } from './block-layout.ts'
+import { blockRange } from './block-range.ts'
+import type { SstDumpOptions } from './options.ts'
+import { problemText } from './problem-text.ts'
+
+const HEAD = ['BLOCK', 'OFFSET', 'STORED', 'RAW', 'RATIO', 'CODEC', 'ENTRIES', 'FIRST KEY', 'LAST KEY'] as const
+const ALIGNMENTS: readonly Alignment[] = ['right', 'right', 'right', 'right', 'right', 'left', 'right', 'left', 'left']
+const SHOWN_KEY_BYTES = 40
+
+/** A line for each data block of the range. A block that cannot be read is shown as such, and the others still are. */
+export async function blocks(source: TableSource, options: SstDumpOptions, terminal: Terminal): Promise<ExitCode> {
+  let left = options.limit
+  let damaged = false
+  for (const table of source.tables) {
+    if (left === 0) break
+    if (!source.single && !options.json) await terminal.output.line(`# ${table.label}`)
+    await withReader(table, async (reader) => {
+      const { first, end } = blockRange(reader, options)
+      const shownEnd = Math.min(end, first + left)
+      left -= shownEnd - first
+      const print = options.json ? jsonPrinter(source.single ? undefined : table.label, options) : textPrinter(reader, options)
+      for (let ordinal = first; ordinal < shownEnd; ordinal++) {
+        const row = await blockRow(reader, ordinal)
+        if ('problem' in row) damaged = true
+        const wait = print(row, terminal)
+        if (wait !== undefined) await wait
+      }
+    })
+  }
+  return damaged ? ExitCode.problem : ExitCode.ok
+}
+
+interface BlockRow {
+  readonly ordinal: number
+  readonly offset: number
+  readonly storedBytes: number
+  readonly uncompressedBytes: number
+  readonly compression: string
+  readonly entries: number
+  readonly firstKey: Uint8Array
+  readonly lastKey: Uint8Array
+}
+
+interface BadBlockRow {
+  readonly ordinal: number
+  readonly offset: number
+  readonly storedBytes: number
+  readonly problem: string
+}
+
+type PrintRow = (row: BlockRow | BadBlockRow, terminal: Terminal) => Promise<void> | undefined
+
+async function blockRow(reader: SstReader, ordinal: number): Promise<BlockRow | BadBlockRow> {
+  try {
+    const { block, ...stored } = await readStoredBlock(reader, ordinal)
+    const { offset, storedBytes, uncompressedBytes, compression } = stored
+    const entries = block.entryCount
+    const keys = { firstKey: keyOf(block, 0), lastKey: keyOf(block, entries - 1) }
+    return { ordinal, offset, storedBytes, uncompressedBytes, compression, entries, ...keys }
+  } catch (error) {
+    const problem = problemText(error, reader.name)
+    if (problem === undefined) throw error
+    const { index } = reader.metadata
+    return { ordinal, offset: index.blockOffset(ordinal), storedBytes: index.blockLength(ordinal), problem }
+  }
+}
+
+function jsonPrinter(table: string | undefined, { notation }: SstDumpOptions): PrintRow {
+  return (row, { output }) => {
+    const { ordinal, ...rest } = row
+    const shown =
+      'problem' in rest
+        ? rest
+        : { ...rest, firstKey: formatBytesAs(rest.firstKey, notation), lastKey: formatBytesAs(rest.lastKey, notation) }
+    return output.line(JSON.stringify({ ...(table !== undefined && { table }), block: ordinal, ...shown }))
+  }
+}
+
+/** Rows are printed as they are read, so the widths come from the index, which knows the largest figures. */
+function textPrinter(reader: SstReader, { notation }: SstDumpOptions): PrintRow {
+  const digits = (value: number): number => String(value).length
+  const offsetWidth = digits(reader.dataEnd)
+  const widths = [digits(reader.blockCount), offsetWidth, 8, 8, 6, 5, 7, SHOWN_KEY_BYTES + 2].map((width, i) => {
+    return Math.max(width, (HEAD[i] as string).length)
+  })
+  let headed = false
+  return (row, { output }) => {
+    if (!headed) void output.line(renderRow(HEAD, widths, ALIGNMENTS))
+    headed = true
+    const place = [String(row.ordinal), String(row.offset), String(row.storedBytes)]
+    if ('problem' in row) return output.line(`${renderRow(place, widths, ALIGNMENTS)}  DAMAGED: ${row.problem}`)
+    const cells = [
+      ...place,
+      String(row.uncompressedBytes),
+      formatRatio(row.uncompressedBytes, row.storedBytes),
+      row.compression,
+      String(row.entries),
+      abbreviated(row.firstKey, notation, SHOWN_KEY_BYTES),
+      abbreviated(row.lastKey, notation, SHOWN_KEY_BYTES),
+    ]
+    return output.line(renderRow(cells, widths, ALIGNMENTS))
+  }
+}
