@@ -201,7 +201,13 @@ export class Engine {
   }
 
   async compactRange(range: KeyRange): Promise<void> {
-    await this.#compactor.compactRange(range)
+    try {
+      await this.#compactor.compactRange(range)
+    } catch (error) {
+      // Whoever notices the new owner first: from then on nothing may be acknowledged.
+      if (isMoraineError(error, 'FENCED')) this.fail(error)
+      throw error
+    }
   }
 
   /**
@@ -267,14 +273,22 @@ export class Engine {
     try {
       await this.flush(deadline.signal)
       // What a running compaction would win is not worth waiting for.
-      if (!this.versions.current.released) {
-        await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq }), () => {}, deadline.signal)
-      }
+      if (!this.versions.current.released) await this.#release(deadline.signal)
       return undefined
     } catch (error) {
-      return this.#state === 'failed' ? undefined : error
+      return error
     } finally {
       timer.cancel()
+    }
+  }
+
+  async #release(signal: AbortSignal): Promise<void> {
+    try {
+      await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq }), () => {}, signal)
+    } catch (error) {
+      // Everything is in the store, and the new owner has it: there is nothing to give back, and nothing was lost.
+      if (!isMoraineError(error, 'FENCED')) throw error
+      this.fail(error)
     }
   }
 
