@@ -8,22 +8,10 @@ import { MemoryObjectStore } from '@moraine/object-store'
 import { driveModel, MortalObjectStore } from '@moraine/testing'
 import { open, type OpenOptions } from 'moraine'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { SMALL_SETTINGS } from './small-settings.ts'
 
 const SEEDS = Number(process.env['MORAINE_MODEL_SEEDS'] ?? 6)
 const FIRST_SEED = Number(process.env['MORAINE_MODEL_FIRST_SEED'] ?? 1)
-
-/** Small enough that a few hundred writes fill memtables, levels and caches. */
-const SMALL: OpenOptions = {
-  memtableSizeBytes: 256 * 1024,
-  blockSizeBytes: 1024,
-  targetFileSizeBytes: 4 * 1024,
-  levelBaseSizeBytes: 8 * 1024,
-  levelSizeMultiplier: 2,
-  level0CompactionTrigger: 2,
-  level0StopTrigger: 6,
-  blockCacheSizeBytes: 32 * 1024,
-  metadataCacheSizeBytes: 8 * 1024,
-}
 
 describe('a database against the model', () => {
   let folder: string
@@ -38,11 +26,11 @@ describe('a database against the model', () => {
   for (let seed = FIRST_SEED; seed < FIRST_SEED + SEEDS; seed++) {
     test(`with a local log, seed ${seed}`, async () => {
       const wal = { kind: 'local', folder: join(folder, 'wal'), sync: 'never' } as const
-      await expect(drive(seed, { ...SMALL, wal }, 'acknowledged')).resolves.toBeUndefined()
+      await expect(drive(seed, { ...SMALL_SETTINGS, wal }, 'acknowledged')).resolves.toBeUndefined()
     })
 
     test(`without a log, seed ${seed}`, async () => {
-      await expect(drive(seed, { ...SMALL, wal: 'none' }, 'flushed')).resolves.toBeUndefined()
+      await expect(drive(seed, { ...SMALL_SETTINGS, wal: 'none' }, 'flushed')).resolves.toBeUndefined()
     })
   }
 })
