@@ -34,6 +34,8 @@ export class ManifestStore {
   readonly #inlineLimitBytes: number
   /** Files of the base object last read or written, so that a delta can be computed without reading it again. */
   #base: { reference: BaseReference; files: readonly LeveledFile[] } | undefined
+  /** The manifest of the last commit that was tried. */
+  #encoded: EncodedManifest | undefined
 
   constructor(store: ObjectStore, options: { clock: Clock; random: Random; inlineLimitBytes?: number }) {
     this.#store = store
@@ -92,7 +94,7 @@ export class ManifestStore {
   async tryCommit(next: Manifest, signal?: AbortSignal): Promise<Manifest | undefined> {
     const defect = manifestDefect(next)
     if (defect !== undefined) throw new MoraineError('INTERNAL', `refusing to commit a manifest that ${defect}`)
-    const { manifest, bytes } = await this.#encode(next, signal)
+    const { manifest, bytes } = await this.#encodeOnce(next, signal)
     if ((await this.#series.create(next.id, bytes, signal)) === 'exists') return undefined
     await this.verifyNewest(manifest, signal)
     return manifest
@@ -129,11 +131,17 @@ export class ManifestStore {
     return files
   }
 
+  /** A commit that is tried again must be the same bytes, and so must not name another base object. */
+  async #encodeOnce(next: Manifest, signal: AbortSignal | undefined): Promise<EncodedManifest> {
+    if (this.#encoded?.manifest.token === next.token) return this.#encoded
+    return (this.#encoded = await this.#encode(next, signal))
+  }
+
   /**
    * The whole list goes into the manifest while it is small. Past the limit it moves to a base object and manifests
    * carry only the difference, until that is too long as well and a new base is written.
    */
-  async #encode(next: Manifest, signal: AbortSignal | undefined): Promise<{ manifest: Manifest; bytes: Uint8Array }> {
+  async #encode(next: Manifest, signal: AbortSignal | undefined): Promise<EncodedManifest> {
     const base = this.#base
     if (next.base !== undefined && base?.reference.id === next.base.id) {
       const { listed, dropped } = differenceFrom(base.files, next.version)
@@ -152,6 +160,11 @@ export class ManifestStore {
     const manifest: Manifest = { ...next, base: reference }
     return { manifest, bytes: encodeManifest(manifest, [], []) }
   }
+}
+
+interface EncodedManifest {
+  readonly manifest: Manifest
+  readonly bytes: Uint8Array
 }
 
 function leveledFiles(version: Version): LeveledFile[] {

@@ -1,4 +1,4 @@
-import { type Clock, MoraineError, type Random, randomHex, SerialQueue } from '@moraine/base'
+import { type Clock, isMoraineError, MoraineError, type Random, randomHex, SerialQueue, sleep } from '@moraine/base'
 import { nextManifest } from '../layout/numbers.ts'
 import type { CheckpointRecord, Manifest, WalEpoch } from './manifest.ts'
 import type { ManifestStore } from './manifest-store.ts'
@@ -15,6 +15,16 @@ export interface ManifestChange {
   readonly walEpochs?: readonly WalEpoch[]
 }
 
+const RETRY_FIRST_MS = 100
+const RETRY_MOST_MS = 5_000
+
+export interface VersionSetOptions {
+  readonly clock: Clock
+  readonly random: Random
+  /** A commit whose outcome is not known yet will be tried again. */
+  readonly onRetry?: (error: MoraineError) => void
+}
+
 /**
  * The owner's current manifest, and the one place where it changes. Commits run one after another; each is built from the
  * manifest that the one before it left, so a flush and a compaction that end together both take effect.
@@ -23,15 +33,17 @@ export class VersionSet {
   readonly #manifests: ManifestStore
   readonly #clock: Clock
   readonly #random: Random
+  readonly #onRetry: ((error: MoraineError) => void) | undefined
   readonly #commits = new SerialQueue()
   #current: Manifest
   #fenced: MoraineError | undefined
 
-  constructor(manifests: ManifestStore, current: Manifest, options: { clock: Clock; random: Random }) {
+  constructor(manifests: ManifestStore, current: Manifest, options: VersionSetOptions) {
     this.#manifests = manifests
     this.#current = current
     this.#clock = options.clock
     this.#random = options.random
+    this.#onRetry = options.onRetry
   }
 
   get current(): Manifest {
@@ -41,6 +53,8 @@ export class VersionSet {
   /**
    * Commits a change. `change` is computed when its turn comes, from the manifest of that moment; `publish` runs
    * synchronously after the commit, before any later one starts. FENCED when the database belongs to another writer now.
+   * A store that does not answer is asked until it does, or until `signal` fires: then it is not known whether the
+   * commit happened, and the owner must not commit anything else.
    */
   commit(
     change: (current: Manifest) => ManifestChange,
@@ -61,7 +75,7 @@ export class VersionSet {
         committedAtMs: this.#clock.nowMs(),
       }
       try {
-        this.#current = await this.#manifests.commit(next, signal)
+        this.#current = await this.#settle(next, signal)
       } catch (error) {
         if (error instanceof MoraineError && error.code === 'FENCED') this.#fenced = error
         throw error
@@ -69,6 +83,22 @@ export class VersionSet {
       publish(this.#current)
       return this.#current
     })
+  }
+
+  /**
+   * Repeats one commit until its outcome is known. It may have happened when the error came, so another manifest must
+   * not be tried under its number: that one would find the number taken, by ourselves.
+   */
+  async #settle(next: Manifest, signal: AbortSignal | undefined): Promise<Manifest> {
+    for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
+      try {
+        return await this.#manifests.commit(next, signal)
+      } catch (error) {
+        if (signal?.aborted === true || !isMoraineError(error, 'UNAVAILABLE')) throw error
+        this.#onRetry?.(error)
+      }
+      await sleep(this.#clock, delayMs, signal)
+    }
   }
 
   /** Throws FENCED when the newest manifest is not ours. Waits for a commit under way. One LIST. */

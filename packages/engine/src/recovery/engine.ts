@@ -261,14 +261,10 @@ export class Engine {
     const { clock, closeTimeoutMs } = this.settings
     const deadline = new AbortController()
     const timer = clock.setTimer(closeTimeoutMs, () => {
-      const unflushed = this.writes.lastSeq - this.versions.current.flushedSeq
-      deadline.abort(
-        new MoraineError(
-          'UNAVAILABLE',
-          `close gave up after ${closeTimeoutMs} ms: ${unflushed} writes could not be flushed to the store${this.settings.wal.kind === 'none' ? ' and are lost, because there is no write-ahead log' : '; the write-ahead log keeps those that were acknowledged'}`,
-          { detail: { unflushedWrites: unflushed } },
-        ),
-      )
+      const error = this.#closeGaveUp()
+      deadline.abort(error)
+      // A commit that repeats itself until the store answers stands before ours.
+      this.#abort.abort(error)
     })
     try {
       await this.flush(deadline.signal)
@@ -280,6 +276,19 @@ export class Engine {
     } finally {
       timer.cancel()
     }
+  }
+
+  #closeGaveUp(): MoraineError {
+    const { closeTimeoutMs, wal } = this.settings
+    const unflushed = this.writes.lastSeq - this.versions.current.flushedSeq
+    const rest =
+      wal.kind === 'none'
+        ? 'are lost, because there is no write-ahead log'
+        : 'are not in the store; the write-ahead log keeps those that were acknowledged'
+    const what = unflushed > 0 ? `${unflushed} writes ${rest}` : 'everything is stored, but the database still counts as open'
+    return new MoraineError('UNAVAILABLE', `close gave up after ${closeTimeoutMs} ms without an answer of the store: ${what}`, {
+      detail: { unflushedWrites: unflushed },
+    })
   }
 
   async #release(signal: AbortSignal): Promise<void> {

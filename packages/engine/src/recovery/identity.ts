@@ -1,4 +1,4 @@
-import { type Clock, crc32c, MoraineError, type Random, randomHex, utf8Decode, utf8Encode } from '@moraine/base'
+import { type Clock, crc32c, isMoraineError, MoraineError, type Random, randomHex, sleep, utf8Decode, utf8Encode } from '@moraine/base'
 import { createExactly, type ObjectStore } from '@moraine/object-store'
 import { DATABASE_FOLDERS, IDENTITY_NAME, MANIFEST_PREFIX, parseManifestName } from '../layout/object-names.ts'
 
@@ -47,7 +47,7 @@ export async function establishIdentity(
   const identity: Identity = { databaseId: randomHex(options.random, 16), createdAtMs: options.clock.nowMs() }
   const bytes = encodeIdentity(identity)
   if ((await createExactly(store, IDENTITY_NAME, bytes, options)) === 'created') {
-    await probeConditionalCreate(store, bytes)
+    await probeConditionalCreate(store, bytes, options)
     return identity
   }
   const theirs = await store.get(IDENTITY_NAME)
@@ -78,14 +78,33 @@ async function lookAround(store: ObjectStore): Promise<'nothing' | 'database'> {
   return 'nothing'
 }
 
-/** The whole protocol rests on create-if-absent, so a store that ignores the condition is refused at once. */
-async function probeConditionalCreate(store: ObjectStore, sameBytes: Uint8Array): Promise<void> {
-  if ((await store.put(IDENTITY_NAME, sameBytes, { ifAbsent: true })) === 'exists') return
+/**
+ * The whole protocol rests on create-if-absent, so a store that ignores the condition is refused at once. Nobody else
+ * repeats a create, so a probe that gets no answer is repeated here; the bytes are the same in any case.
+ */
+async function probeConditionalCreate(
+  store: ObjectStore,
+  sameBytes: Uint8Array,
+  { clock, random }: { clock: Clock; random: Random },
+): Promise<void> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      if ((await store.put(IDENTITY_NAME, sameBytes, { ifAbsent: true })) === 'exists') return
+      break
+    } catch (error) {
+      const passing = isMoraineError(error, 'UNAVAILABLE') && error.detail['retryable'] === true
+      if (!passing || attempt === PROBE_ATTEMPTS) throw error
+    }
+    await sleep(clock, PROBE_DELAY_MS * 2 ** attempt * (0.5 + random.next() / 2))
+  }
   throw new MoraineError(
     'INVALID',
     `the store ${store.url} ignores 'If-None-Match: *': two writers could overwrite each other there, so Moraine refuses to use it`,
   )
 }
+
+const PROBE_ATTEMPTS = 6
+const PROBE_DELAY_MS = 50
 
 function checksumOf(line: string): string {
   return crc32c(utf8Encode(line)).toString(16).padStart(8, '0')

@@ -77,7 +77,11 @@ export async function openEngine(
   const tables = new TableStore((origin) => stores.of(origin), settings)
   const views = new ViewRegistry(replayed.active, manifest.version)
   if (replayed.sealed.length > 0) views.install({ sealed: replayed.sealed })
-  const versions = new VersionSet(manifests, manifest, settings)
+  const versions = new VersionSet(manifests, manifest, {
+    clock,
+    random,
+    onRetry: (error) => emit('error', { error, willRetry: true }),
+  })
   const tableWriter = new TableWriter({ store: retrying, tables, epoch: manifest.epoch, clock, random })
   const obsolete = new ObsoleteObjects({
     store: retrying,
