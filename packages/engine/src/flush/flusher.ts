@@ -68,9 +68,9 @@ export class Flusher {
     })
   }
 
-  /** Resolves when everything sealed by now is in the store; rejects when the flusher has stopped for good. */
+  /** Resolves when no sealed memtable holds writes up to `seq`; rejects when the flusher has stopped for good. */
   async flushed(seq: number, signal?: AbortSignal): Promise<void> {
-    while (this.#options.versions.current.flushedSeq < seq) {
+    while (this.#options.views.current.sealed.some((memtable) => memtable.smallestSeq <= seq)) {
       if (this.#failure !== undefined) throw this.#failure
       this.kick()
       await this.#idle.wait(signal)
