@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter, crc32c, MoraineError } from '@moraine/base'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { type FileId, isFileId } from '../layout/object-names.ts'
 import { type BaseReference, type CheckpointRecord, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
-import type { Origin } from './origin.ts'
+import type { Origin, OriginPin } from './origin.ts'
 import type { TableFile } from './table-file.ts'
 import { LEVEL_COUNT } from './version.ts'
 import type { LeveledFile } from './version-edit.ts'
@@ -19,6 +19,7 @@ import type { LeveledFile } from './version-edit.ts'
  *     4 dropped    (with base) tables of the base that are gone: count, then their places in its list
  *     5 checkpoints
  *     6 wal        epochs of object-store logs that are still to be replayed
+ *     7 origins    pins that a clone holds in the databases whose tables it names
  *
  * A tag with the high bit set may be skipped by a reader that does not know it; any other unknown tag is refused, so
  * that an old program never misreads a database of a newer one. The base object is the same frame with the magic
@@ -34,7 +35,8 @@ const SECTION_BASE = 3
 const SECTION_DROPPED = 4
 const SECTION_CHECKPOINTS = 5
 const SECTION_WAL = 6
-const LAST_SECTION = SECTION_WAL
+const SECTION_ORIGINS = 7
+const LAST_SECTION = SECTION_ORIGINS
 const SKIPPABLE = 0x80
 
 const FLAG_RELEASED = 1
@@ -60,6 +62,7 @@ export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[
       for (const { epoch, firstSegment } of manifest.walEpochs) writer.u64(epoch).u64(firstSegment)
     })
   }
+  if (manifest.origins.length > 0) section(writer, SECTION_ORIGINS, () => encodeOriginPins(writer, manifest.origins))
   const base = manifest.base
   if (base !== undefined) {
     section(writer, SECTION_BASE, () => {
@@ -111,6 +114,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
   reader.expectEnd()
   const checkpointBytes = sections.get(SECTION_CHECKPOINTS)
   const walBytes = sections.get(SECTION_WAL)
+  const originBytes = sections.get(SECTION_ORIGINS)
   const baseBytes = sections.get(SECTION_BASE)
   const droppedBytes = sections.get(SECTION_DROPPED)
   return {
@@ -127,6 +131,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
       owner,
       checkpoints: checkpointBytes === undefined ? [] : decodeCheckpoints(checkpointBytes, name),
       walEpochs: walBytes === undefined ? [] : decodeWalEpochs(walBytes, name),
+      origins: originBytes === undefined ? [] : decodeOriginPins(originBytes, name),
     },
     listed: decodeFiles(fileBytes, name),
     base: baseBytes === undefined ? undefined : decodeBaseReference(baseBytes, name),
@@ -187,25 +192,47 @@ function encodePart(writer: ByteWriter, { origin, range }: TableFile): void {
       (range?.gte === undefined ? 0 : PART_GTE) |
       (range?.lt === undefined ? 0 : PART_LT),
   )
-  if (origin !== undefined) {
-    writer.text(origin.databaseId).text(origin.place.kind === 'sibling' ? origin.place.prefix : origin.place.url)
-  }
+  if (origin !== undefined) encodeOrigin(writer, origin)
   if (range?.gte !== undefined) writer.sized(range.gte)
   if (range?.lt !== undefined) writer.sized(range.lt)
 }
 
 function decodePart(reader: ByteReader): Pick<TableFile, 'origin' | 'range'> {
   const flags = reader.u8()
-  let origin: Origin | undefined
-  if ((flags & PART_ORIGIN) !== 0) {
-    const databaseId = reader.text()
-    const where = reader.text()
-    const place = (flags & PART_SIBLING) === 0 ? ({ kind: 'url', url: where } as const) : ({ kind: 'sibling', prefix: where } as const)
-    origin = { databaseId, place }
-  }
+  const origin = (flags & PART_ORIGIN) === 0 ? undefined : decodeOrigin(reader, (flags & PART_SIBLING) !== 0)
   const gte = (flags & PART_GTE) === 0 ? undefined : reader.sized()
   const lt = (flags & PART_LT) === 0 ? undefined : reader.sized()
   return { origin, range: gte === undefined && lt === undefined ? undefined : { gte, lt } }
+}
+
+function encodeOrigin(writer: ByteWriter, { databaseId, place }: Origin): void {
+  writer.text(databaseId).text(place.kind === 'sibling' ? place.prefix : place.url)
+}
+
+function decodeOrigin(reader: ByteReader, sibling: boolean): Origin {
+  const databaseId = reader.text()
+  const where = reader.text()
+  return { databaseId, place: sibling ? { kind: 'sibling', prefix: where } : { kind: 'url', url: where } }
+}
+
+function encodeOriginPins(writer: ByteWriter, pins: readonly OriginPin[]): void {
+  writer.varint(pins.length)
+  for (const { origin, manifestId, pin } of pins) {
+    writer.u8(origin.place.kind === 'sibling' ? 1 : 0)
+    encodeOrigin(writer, origin)
+    writer.u64(manifestId).text(pin)
+  }
+}
+
+function decodeOriginPins(bytes: Uint8Array, name: string): OriginPin[] {
+  const reader = new ByteReader(bytes, name)
+  const count = reader.count(12)
+  const pins = Array.from({ length: count }, (): OriginPin => {
+    const sibling = reader.u8() !== 0
+    return { origin: decodeOrigin(reader, sibling), manifestId: reader.u64() as ManifestId, pin: reader.text() }
+  })
+  reader.expectEnd()
+  return pins
 }
 
 const SMALLEST_FILE_BYTES = 50

@@ -1,5 +1,6 @@
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import type { FileId } from '../layout/object-names.ts'
+import { type OriginPin, originKey } from './origin.ts'
 import type { Version } from './version.ts'
 import { versionDefect } from './version.ts'
 
@@ -29,6 +30,8 @@ export interface Manifest {
   readonly checkpoints: readonly CheckpointRecord[]
   /** Object-store logs that a reader of this manifest replays: their epochs and first segment numbers, oldest first. */
   readonly walEpochs: readonly WalEpoch[]
+  /** What this database has pinned in the databases whose tables its version or its checkpoints name. */
+  readonly origins: readonly OriginPin[]
   /** The object that holds most of the file list when it is too long to repeat in every manifest. */
   readonly base: BaseReference | undefined
 }
@@ -65,8 +68,12 @@ export function manifestDefect(manifest: Manifest): string | undefined {
   const defect = versionDefect(manifest.version)
   if (defect !== undefined) return defect
   if (manifest.lastSeq < manifest.flushedSeq) return 'has flushed a sequence number above the last one used'
+  const pinned = new Set(manifest.origins.map(({ origin }) => originKey(origin)))
   for (const files of manifest.version.levels) {
     for (const file of files) {
+      if (file.origin !== undefined && !pinned.has(originKey(file.origin))) {
+        return `borrows table ${file.id} from database ${file.origin.databaseId} and records no pin there`
+      }
       if (file.largestSeq > manifest.flushedSeq) return `table ${file.id} holds writes above the flushed sequence number`
     }
   }

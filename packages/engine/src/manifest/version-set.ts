@@ -2,6 +2,7 @@ import { type Clock, isMoraineError, MoraineError, type Random, randomHex, Seria
 import { nextManifest } from '../layout/numbers.ts'
 import type { CheckpointRecord, Manifest, WalEpoch } from './manifest.ts'
 import type { ManifestStore } from './manifest-store.ts'
+import type { OriginPin } from './origin.ts'
 import { applyEdit } from './version.ts'
 import type { VersionEdit } from './version-edit.ts'
 
@@ -13,6 +14,7 @@ export interface ManifestChange {
   readonly released?: boolean
   readonly checkpoints?: readonly CheckpointRecord[]
   readonly walEpochs?: readonly WalEpoch[]
+  readonly origins?: readonly OriginPin[]
 }
 
 const RETRY_FIRST_MS = 100

@@ -84,6 +84,7 @@ function nextOwnersManifest(
     version: EMPTY_VERSION,
     checkpoints: [],
     walEpochs: [],
+    origins: [],
     base: undefined,
   }
 }
