@@ -1,6 +1,6 @@
 // Invariant: a writer that slept while another took over acknowledges nothing more, says FENCED to everybody who asks,
 // and does no harm to what the new owner has or makes.
-import { Deferred, MoraineError } from '@moraine/base'
+import { Deferred, type MoraineError } from '@moraine/base'
 import { FaultyObjectStore, MemoryObjectStore, type StoreFault } from '@moraine/object-store'
 import { SimulatedClock } from '@moraine/testing'
 import { mkdtemp, rm } from 'node:fs/promises'

@@ -250,11 +250,25 @@ export class Engine {
     await this.#compactor.drained()
     await this.obsolete.drained()
     await this.writes.drained()
-    await this.#log?.close().catch((error: unknown) => {
+    await this.#closeLog().catch((error: unknown) => {
       problem ??= error
     })
     await this.stores.close()
     if (problem !== undefined) throw problem
+  }
+
+  /**
+   * A log whose every write is in the store goes with the owner that wrote it: left behind, it would be refused as a log
+   * with unflushed writes once the database has been opened from another folder.
+   */
+  async #closeLog(): Promise<void> {
+    const log = this.#log
+    if (log === undefined) return
+    await log.close()
+    const { released, flushedSeq } = this.versions.current
+    if (this.#state === 'failed' || !released || flushedSeq < this.writes.lastSeq) return
+    await log.release(flushedSeq)
+    await log.forgetReplayed()
   }
 
   async #flushAndRelease(): Promise<unknown> {

@@ -1,4 +1,4 @@
-import { abortError } from '@moraine/base'
+import { abortError, Deferred, MoraineError } from '@moraine/base'
 import { type ObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
 
 /** Where a process dies: at its `call`-th store call (the first is 1), before the call takes effect or after it. */
@@ -9,32 +9,35 @@ export interface Cut {
 
 /**
  * A store as a process sees it that is cut off at one exact call: that call and all later ones get no answer, and
- * nothing but the one call (when cut `after`) still happens. Calls whose signal fires end, so that a test can close
- * what it cut off.
+ * nothing but the one call (when cut `after`) still happens. What was cut off can be closed after `bury`.
  */
 export class CutObjectStore extends WrappedObjectStore {
   /** What was asked so far, as `operation key`. */
   readonly calls: string[] = []
   readonly #cut: Cut | undefined
-  readonly #reached: Promise<void>
-  #markReached!: () => void
+  readonly #reached = new Deferred<void>()
+  readonly #buried = new Deferred<never>()
   #gone = false
 
   constructor(inner: ObjectStore, cut?: Cut) {
     super(inner)
     this.#cut = cut
-    this.#reached = new Promise((resolve) => {
-      this.#markReached = resolve
-    })
+    this.#buried.promise.catch(() => {})
   }
 
   /** Resolves when the process has been cut off. */
   get reached(): Promise<void> {
-    return this.#reached
+    return this.#reached.promise
   }
 
   get wasCut(): boolean {
     return this.#gone
+  }
+
+  /** From now on every call fails at once, also those that wait for an answer: nothing hangs on to the process. */
+  bury(): void {
+    this.#gone = true
+    this.#buried.reject(new MoraineError('ABORTED', 'the process is gone'))
   }
 
   override close(): Promise<void> {
@@ -42,22 +45,23 @@ export class CutObjectStore extends WrappedObjectStore {
   }
 
   protected override async around<T>(call: StoreCall, run: () => Promise<T>): Promise<T> {
-    if (this.#gone) return await noAnswer(call)
+    if (this.#gone) return await this.#noAnswer(call)
     this.calls.push(`${call.operation} ${call.key}`)
     if (this.calls.length !== this.#cut?.call) {
       const result = await run()
-      return this.#gone ? await noAnswer(call) : result
+      return this.#gone ? await this.#noAnswer(call) : result
     }
     this.#gone = true
     if (this.#cut.when === 'after') await run().catch(() => {})
-    this.#markReached()
-    return await noAnswer(call)
+    this.#reached.resolve()
+    return await this.#noAnswer(call)
   }
-}
 
-function noAnswer({ signal }: StoreCall): Promise<never> {
-  return new Promise((_, reject) => {
-    if (signal?.aborted === true) reject(abortError(signal))
-    else signal?.addEventListener('abort', () => reject(abortError(signal)), { once: true })
-  })
+  #noAnswer({ signal }: StoreCall): Promise<never> {
+    return new Promise((_, reject) => {
+      if (signal?.aborted === true) reject(abortError(signal))
+      else signal?.addEventListener('abort', () => reject(abortError(signal)), { once: true })
+      this.#buried.promise.catch(reject)
+    })
+  }
 }

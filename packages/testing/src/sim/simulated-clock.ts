@@ -64,10 +64,10 @@ export class SimulatedClock implements Clock {
   async drive<T>(promise: Promise<T>, limitMs = 3_600_000): Promise<T> {
     const endMs = this.#elapsedMs + limitMs
     let settled = false
-    const done = (): void => {
+    const whatever = promise.catch(() => {})
+    void whatever.then(() => {
       settled = true
-    }
-    promise.then(done, done)
+    })
     for (;;) {
       await atRest()
       if (settled) return await promise
