@@ -13,6 +13,9 @@ export function manifestJson(manifest: Manifest, notation: BytesNotation): objec
 }
 
 export function tableFileJson(file: TableFile, notation: BytesNotation): object {
-  const { smallestKey, largestKey, ...rest } = file
-  return { ...rest, smallestKey: formatBytesAs(smallestKey, notation), largestKey: formatBytesAs(largestKey, notation) }
+  const { smallestKey, largestKey, range, ...rest } = file
+  const shown = { ...rest, smallestKey: formatBytesAs(smallestKey, notation), largestKey: formatBytesAs(largestKey, notation) }
+  if (range === undefined) return shown
+  const bound = (key: Uint8Array | undefined): string | null => (key === undefined ? null : formatBytesAs(key, notation))
+  return { ...shown, range: { gte: bound(range.gte), lt: bound(range.lt) } }
 }

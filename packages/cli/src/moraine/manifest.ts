@@ -30,10 +30,24 @@ function manifestText(newest: Manifest): string[] {
     ['tables', `${formatCount(countFiles(newest.version))}, ${formatBytes(bytes)}`],
   ]
   if (newest.base !== undefined) rows.push(['file list', `base/${newest.base.id}.base, ${formatBytes(newest.base.sizeBytes)}, and what differs from it`])
+  for (const { epoch, firstSegment } of newest.walEpochs) {
+    rows.push(['log in the store', `epoch ${epoch}, from segment ${firstSegment} on`])
+  }
+  for (const checkpoint of newest.checkpoints) rows.push(['checkpoint', checkpointText(checkpoint)])
+  for (const { origin, manifestId } of newest.origins) {
+    const { place } = origin
+    rows.push(['borrows from', `${place.kind === 'url' ? place.url : place.prefix}, database ${origin.databaseId}, manifest ${manifestId}`])
+  }
   const levels = levelRows(newest.version)
   return [
     `Manifest ${formatCount(newest.id)}`,
     ...renderTable(rows).map((line) => `  ${line}`),
     ...(levels.length > 1 ? ['', ...levels] : ['', `${counted(0, 'table')}: nothing has been flushed`]),
   ]
+}
+
+function checkpointText({ id, name, manifestId, createdAtMs, expiresAtMs }: Manifest['checkpoints'][number]): string {
+  const label = name === undefined ? id : `${id} '${name}'`
+  const expiry = expiresAtMs === undefined ? '' : `, until ${formatTime(expiresAtMs)}`
+  return `${label}, manifest ${manifestId}, of ${formatTime(createdAtMs)}${expiry}`
 }

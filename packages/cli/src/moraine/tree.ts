@@ -35,8 +35,10 @@ export async function tree({ target, json, notation }: MoraineOptions, { output 
 }
 
 function row(file: TableFile, notation: BytesNotation): string[] {
+  // A borrowed table stands in the bucket tree of the database that wrote it.
+  const borrowed = file.origin === undefined ? '' : ` of ${file.origin.databaseId}`
   return [
-    sstName(file.id),
+    `${sstName(file.id)}${borrowed}`,
     formatBytes(file.sizeBytes),
     formatCount(file.entryCount),
     formatCount(file.deletionCount),

@@ -8,16 +8,23 @@ import type { OpenTable, TableObject, TableSource } from './table-object.ts'
 export async function storeTables(url: string): Promise<TableSource> {
   const { store, prefix } = storeAt(url)
   try {
-    const object = prefix === '' || /^[^?]*\/(\?|$)/.test(url) ? undefined : await store.head(prefix)
-    const tables =
-      object === undefined
-        ? await tablesUnder(store, prefix, url)
-        : [table(store, object, object.key.slice(object.key.lastIndexOf('/') + 1))]
-    return { tables, single: object !== undefined, [Symbol.asyncDispose]: () => store.close() }
+    // A slash at the end says that a folder is meant.
+    const mayBeObject = prefix !== '' && !/^[^?]*\/(\?|$)/.test(url)
+    return await tablesAt(store, prefix, mayBeObject, url)
   } catch (error) {
     await store.close()
     throw error
   }
+}
+
+/** The same in a store that is open; the source closes it. */
+export async function tablesAt(store: ObjectStore, prefix: string, mayBeObject: boolean, url: string): Promise<TableSource> {
+  const object = mayBeObject ? await store.head(prefix) : undefined
+  const tables =
+    object === undefined
+      ? await tablesUnder(store, prefix, url)
+      : [table(store, object, object.key.slice(object.key.lastIndexOf('/') + 1))]
+  return { tables, single: object !== undefined, [Symbol.asyncDispose]: () => store.close() }
 }
 
 async function tablesUnder(store: ObjectStore, prefix: string, url: string): Promise<TableObject[]> {

@@ -8,8 +8,8 @@ import { type Alignment, renderRow } from '../terminal/text-table.ts'
 import { abbreviated, formatBytesAs } from '../text/bytes-notation.ts'
 import { keyOf, readStoredBlock } from './block-layout.ts'
 import { blockRange } from './block-range.ts'
+import { type Finding, findingOf, headline } from './finding.ts'
 import type { SstDumpOptions } from './options.ts'
-import { problemText } from './problem-text.ts'
 
 const HEAD = ['BLOCK', 'OFFSET', 'STORED', 'RAW', 'RATIO', 'CODEC', 'ENTRIES', 'FIRST KEY', 'LAST KEY'] as const
 const ALIGNMENTS: readonly Alignment[] = ['right', 'right', 'right', 'right', 'right', 'left', 'right', 'left', 'left']
@@ -49,11 +49,10 @@ interface BlockRow {
   readonly lastKey: Uint8Array
 }
 
-interface BadBlockRow {
+interface BadBlockRow extends Finding {
   readonly ordinal: number
   readonly offset: number
   readonly storedBytes: number
-  readonly problem: string
 }
 
 type PrintRow = (row: BlockRow | BadBlockRow, terminal: Terminal) => Promise<void> | undefined
@@ -66,10 +65,10 @@ async function blockRow(reader: SstReader, ordinal: number): Promise<BlockRow | 
     const keys = { firstKey: keyOf(block, 0), lastKey: keyOf(block, entries - 1) }
     return { ordinal, offset, storedBytes, uncompressedBytes, compression, entries, ...keys }
   } catch (error) {
-    const problem = problemText(error, reader.name)
-    if (problem === undefined) throw error
+    const finding = findingOf(error, reader.name)
+    if (finding === undefined) throw error
     const { index } = reader.metadata
-    return { ordinal, offset: index.blockOffset(ordinal), storedBytes: index.blockLength(ordinal), problem }
+    return { ordinal, offset: index.blockOffset(ordinal), storedBytes: index.blockLength(ordinal), ...finding }
   }
 }
 
@@ -96,7 +95,7 @@ function textPrinter(reader: SstReader, { notation }: SstDumpOptions): PrintRow 
     if (!headed) void output.line(renderRow(HEAD, widths, ALIGNMENTS))
     headed = true
     const place = [String(row.ordinal), String(row.offset), String(row.storedBytes)]
-    if ('problem' in row) return output.line(`${renderRow(place, widths, ALIGNMENTS)}  DAMAGED: ${row.problem}`)
+    if ('problem' in row) return output.line(`${renderRow(place, widths, ALIGNMENTS)}  ${headline(row.verdict)}: ${row.problem}`)
     const cells = [
       ...place,
       String(row.uncompressedBytes),

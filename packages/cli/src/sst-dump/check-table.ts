@@ -2,12 +2,11 @@ import { FOOTER_BYTES, type SstReader } from '@moraine/sstable'
 import type { TableObject } from '../source/table-object.ts'
 import { withReader } from '../source/with-reader.ts'
 import { BLOCK_TRAILER_BYTES, checksumName } from './format-names.ts'
-import { problemText, withoutTableName } from './problem-text.ts'
+import { type Finding, findingOf, withoutTableName } from './finding.ts'
 
-export interface TableProblem {
+export interface TableProblem extends Finding {
   /** Byte of the file at which the damaged part starts; undefined when the problem is one of the whole table. */
   readonly offset: number | undefined
-  readonly problem: string
 }
 
 export interface TableVerdict {
@@ -18,6 +17,7 @@ export interface TableVerdict {
 
 const CRC32C = 1
 const MORAINE_FORMAT_VERSION = 5
+const RANGE_DELETIONS = 'rocksdb.range_del'
 
 /**
  * Reads a table from end to end. Whatever its bytes are, the result says what is wrong with them; only a file that
@@ -27,9 +27,9 @@ export async function checkTable(table: TableObject, onRead?: (bytes: number) =>
   try {
     return await withReader(table, verdictOf, onRead)
   } catch (error) {
-    const problem = problemText(error, table.name)
-    if (problem === undefined) throw error
-    return { problems: [{ offset: undefined, problem }], blockCount: 0, entryCount: 0 }
+    const finding = findingOf(error, table.name)
+    if (finding === undefined) throw error
+    return { problems: [{ offset: undefined, ...finding }], blockCount: 0, entryCount: 0 }
   }
 }
 
@@ -37,7 +37,7 @@ async function verdictOf(reader: SstReader): Promise<TableVerdict> {
   const { problems, blockCount, entryCount } = await reader.check()
   // Its sentences do not say where. Only a table that is damaged is read again to find out.
   const inBlocks = problems.length === 0 ? [] : await blockProblems(reader)
-  const ofWhole = inBlocks.length > 0 ? [] : problems.map((problem) => ({ offset: undefined, problem: withoutTableName(problem, reader.name) }))
+  const ofWhole = inBlocks.length > 0 ? [] : problems.map((problem) => damaged(undefined, withoutTableName(problem, reader.name)))
   return {
     problems: [...inBlocks, ...ofWhole, ...(await metaBlockProblems(reader)), ...ownRuleProblems(reader)],
     blockCount,
@@ -48,8 +48,8 @@ async function verdictOf(reader: SstReader): Promise<TableVerdict> {
 async function blockProblems(reader: SstReader): Promise<TableProblem[]> {
   const found: TableProblem[] = []
   for (let i = 0; i < reader.blockCount; i++) {
-    const problem = await problemOf(() => reader.readBlock(i), reader.name)
-    if (problem !== undefined) found.push({ offset: reader.metadata.index.blockOffset(i), problem })
+    const finding = await findingIn(() => reader.readBlock(i), reader.name)
+    if (finding !== undefined) found.push({ offset: reader.metadata.index.blockOffset(i), ...finding })
   }
   return found
 }
@@ -58,20 +58,21 @@ async function blockProblems(reader: SstReader): Promise<TableProblem[]> {
 async function metaBlockProblems(reader: SstReader): Promise<TableProblem[]> {
   const found: TableProblem[] = []
   for (const [name, { offset }] of reader.metaBlocks) {
-    const problem = await problemOf(() => reader.readMetaBlock(name), reader.name)
-    if (problem !== undefined) found.push({ offset, problem })
+    const read = name === RANGE_DELETIONS ? () => reader.rangeDeletions() : () => reader.readMetaBlock(name)
+    const finding = await findingIn(read, reader.name)
+    if (finding !== undefined) found.push({ offset, ...finding })
   }
   return found
 }
 
-async function problemOf(read: () => Promise<unknown>, name: string): Promise<string | undefined> {
+async function findingIn(read: () => Promise<unknown>, name: string): Promise<Finding | undefined> {
   try {
     await read()
     return undefined
   } catch (error) {
-    const problem = problemText(error, name)
-    if (problem === undefined) throw error
-    return problem
+    const finding = findingOf(error, name)
+    if (finding === undefined) throw error
+    return finding
   }
 }
 
@@ -85,7 +86,7 @@ function ownRuleProblems(reader: SstReader): TableProblem[] {
   const footerOffset = reader.sizeBytes - FOOTER_BYTES
   if (checksumType !== CRC32C || formatVersion !== MORAINE_FORMAT_VERSION) {
     const said = `format version ${formatVersion} and checksum ${checksumName(checksumType)}`
-    return [{ offset: footerOffset, problem: `its footer says ${said}, which Moraine does not write` }]
+    return [damaged(footerOffset, `its footer says ${said}, which Moraine does not write`)]
   }
   const { index } = reader.metadata
   const blocks = Array.from({ length: reader.blockCount }, (_, i) => ({ offset: index.blockOffset(i), bytes: index.blockLength(i) }))
@@ -95,9 +96,13 @@ function ownRuleProblems(reader: SstReader): TableProblem[] {
   blocks.sort((a, b) => a.offset - b.offset)
   let end = 0
   for (const { offset, bytes } of [...blocks, { offset: footerOffset, bytes: FOOTER_BYTES }]) {
-    if (offset > end) return [{ offset: end, problem: `the bytes from ${end} to ${offset - 1} belong to no block` }]
-    if (offset < end) return [{ offset, problem: `two blocks stand in the same place, at ${offset}` }]
+    if (offset > end) return [damaged(end, `the bytes from ${end} to ${offset - 1} belong to no block`)]
+    if (offset < end) return [damaged(offset, `two blocks stand in the same place, at ${offset}`)]
     end = offset + bytes
   }
   return []
+}
+
+function damaged(offset: number | undefined, problem: string): TableProblem {
+  return { offset, verdict: 'damaged', problem }
 }

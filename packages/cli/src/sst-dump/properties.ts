@@ -8,8 +8,8 @@ import { ProgressBar } from '../terminal/progress-bar.ts'
 import type { Terminal } from '../terminal/terminal.ts'
 import { type Alignment, renderTable } from '../terminal/text-table.ts'
 import { abbreviated, type BytesNotation } from '../text/bytes-notation.ts'
+import { type Finding, findingOf, headline } from './finding.ts'
 import type { SstDumpOptions } from './options.ts'
-import { problemText } from './problem-text.ts'
 import { propertiesText } from './properties-text.ts'
 import { tableFacts, type TableFacts } from './table-facts.ts'
 
@@ -33,7 +33,7 @@ async function one(table: TableObject, { notation, json }: SstDumpOptions, { out
 
 type Listed =
   | { readonly table: string; readonly sizeBytes: number; readonly facts: TableFacts; readonly keys: readonly [string, string] }
-  | { readonly table: string; readonly sizeBytes: number; readonly problem: string }
+  | ({ readonly table: string; readonly sizeBytes: number } & Finding)
 
 async function many(tables: readonly TableObject[], options: SstDumpOptions, terminal: Terminal): Promise<ExitCode> {
   const listed: Listed[] = []
@@ -57,9 +57,9 @@ async function list(table: TableObject, notation: BytesNotation): Promise<Listed
       return { table: label, sizeBytes, facts: tableFacts(reader, label, notation), keys }
     })
   } catch (error) {
-    const problem = problemText(error, table.name)
-    if (problem === undefined) throw error
-    return { table: label, sizeBytes, problem }
+    const finding = findingOf(error, table.name)
+    if (finding === undefined) throw error
+    return { table: label, sizeBytes, ...finding }
   }
 }
 
@@ -93,9 +93,7 @@ function totalOf(listed: readonly Listed[]): Total {
 }
 
 function asJson(listed: readonly Listed[]): object {
-  const tables = listed.map((entry) =>
-    'facts' in entry ? entry.facts : { table: entry.table, sizeBytes: entry.sizeBytes, problem: entry.problem },
-  )
+  const tables = listed.map((entry) => ('facts' in entry ? entry.facts : entry))
   return { tables, total: totalOf(listed) }
 }
 
@@ -114,7 +112,7 @@ function asText(listed: readonly Listed[]): string[] {
     formatRatio(total.rawBytes, total.dataBytes),
   ]
   const unreadable = listed.flatMap((entry) =>
-    'problem' in entry ? [`${entry.table}  ${formatBytes(entry.sizeBytes)}  DAMAGED: ${entry.problem}`] : [],
+    'problem' in entry ? [`${entry.table}  ${formatBytes(entry.sizeBytes)}  ${headline(entry.verdict)}: ${entry.problem}`] : [],
   )
   return [...renderTable([HEAD, ...rows, totalRow], ALIGNMENTS), ...unreadable]
 }

@@ -3,7 +3,7 @@ import { fromHex, toHex, utf8Encode } from '@moraine/base'
 /**
  * How bytes are written down. Each notation is lossless and can be read back by `parseBytes`:
  *
- *     text     printable ASCII as it stands, \\ and \' for themselves, \xNN for every other byte
+ *     text     printable ASCII as it stands, \\ for a backslash, \xNN for every other byte; inside quotes \' for a quote
  *     hex      0x and two digits a byte
  *     base64
  */
@@ -16,13 +16,13 @@ export function formatBytesAs(bytes: Uint8Array, notation: BytesNotation): strin
     case 'base64':
       return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('base64')
     case 'text':
-      return escaped(bytes)
+      return escaped(bytes, NEEDS_ESCAPE)
   }
 }
 
 /** The same for a line of text: quoted unless the notation needs no quotes. */
 export function quoted(bytes: Uint8Array, notation: BytesNotation): string {
-  return notation === 'text' ? `'${escaped(bytes)}'` : formatBytesAs(bytes, notation)
+  return notation === 'text' ? `'${escaped(bytes, NEEDS_ESCAPE_IN_QUOTES)}'` : formatBytesAs(bytes, notation)
 }
 
 /** Quoted and cut to `maxBytes`, for tables; three dots behind the quote say that there is more. */
@@ -30,14 +30,14 @@ export function abbreviated(bytes: Uint8Array, notation: BytesNotation, maxBytes
   return bytes.length <= maxBytes ? quoted(bytes, notation) : `${quoted(bytes.subarray(0, maxBytes), notation)}...`
 }
 
-const NEEDS_ESCAPE = /[^\x20-\x7e]|['\\]/
-const EVERY_ESCAPE = /[^\x20-\x7e]|['\\]/g
+const NEEDS_ESCAPE = /[^\x20-\x7e]|\\/
+const NEEDS_ESCAPE_IN_QUOTES = /[^\x20-\x7e]|['\\]/
 
-function escaped(bytes: Uint8Array): string {
+function escaped(bytes: Uint8Array, needsEscape: RegExp): string {
   const text = Buffer.from(bytes.buffer, bytes.byteOffset, bytes.byteLength).toString('latin1')
   // Nearly every key and most values need nothing, and the test is many times faster than the replacement.
-  if (!NEEDS_ESCAPE.test(text)) return text
-  return text.replaceAll(EVERY_ESCAPE, (character) => {
+  if (!needsEscape.test(text)) return text
+  return text.replaceAll(new RegExp(needsEscape, 'g'), (character) => {
     if (character === "'" || character === '\\') return `\\${character}`
     return `\\x${character.charCodeAt(0).toString(16).padStart(2, '0')}`
   })
