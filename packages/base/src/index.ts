@@ -1,5 +1,6 @@
 export { Deferred } from './async/deferred.ts'
 export { SerialQueue } from './async/serial-queue.ts'
+export { timeSlices } from './async/time-slices.ts'
 export { WaitList } from './async/wait-list.ts'
 export { ByteReader } from './bytes/byte-reader.ts'
 export { ByteWriter } from './bytes/byte-writer.ts'

@@ -6,7 +6,7 @@ import { levelBytes } from '../manifest/version.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
-import type { TableStore } from '../table/table-store.ts'
+import type { ByteWork } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan, LeveledSettings } from './compaction-plan.ts'
 import { pickLeveled } from './pick-leveled.ts'
@@ -33,12 +33,11 @@ export interface CompactorOptions {
   readonly views: ViewRegistry
   readonly versions: VersionSet
   readonly snapshots: SnapshotRegistry
-  readonly tables: TableStore
+  readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
   readonly settings: LeveledSettings & { readonly targetFileSizeBytes: number }
   readonly writerSettings: () => SstWriterSettings
   readonly clock: Clock
-  readonly pause: () => Promise<void> | undefined
   readonly onCompacted: (report: CompactionReport) => void
   /** Called with the tables that left the version, when no read uses them any more. */
   readonly onObsolete: (files: readonly TableFile[]) => void
@@ -108,7 +107,7 @@ export class Compactor {
   }
 
   async #compact(plan: CompactionPlan): Promise<void> {
-    const { versions, views, clock, tables, tableWriter, snapshots, settings, signal } = this.#options
+    const { versions, views, clock, byteWork, tableWriter, snapshots, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
     const inputs = plan.inputs.flatMap(({ files }) => [...files])
@@ -121,9 +120,8 @@ export class Compactor {
           snapshots: snapshots.held(),
           writer: this.#options.writerSettings(),
           targetFileSizeBytes: settings.targetFileSizeBytes,
-          tables,
+          byteWork,
           tableWriter,
-          pause: this.#options.pause,
           signal,
         })
     const edit = {

@@ -1,17 +1,11 @@
 import type { SstWriterSettings } from '@moraine/sstable'
-import type { EntryIterator } from '../iterator/entry-iterator.ts'
-import { MergingIterator } from '../iterator/merging-iterator.ts'
-import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
+import { ALL_KEYS } from '../key/key-range.ts'
+import type { TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
-import { RunIterator } from '../table/run-iterator.ts'
-import { buildTables } from '../table/table-builder.ts'
-import { type ReadAhead, tableIterator } from '../table/table-iterator.ts'
-import type { TableStore } from '../table/table-store.ts'
+import type { ByteWork } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan } from './compaction-plan.ts'
-
-/** Compactions read everything once, in order: large windows from the start. */
-const COMPACTION_READ_AHEAD: ReadAhead = { initialBytes: 1024 * 1024, maxBytes: 2 * 1024 * 1024 }
+import { mergeJob } from './merge-job.ts'
 
 export interface CompactionWork {
   readonly plan: CompactionPlan
@@ -20,30 +14,19 @@ export interface CompactionWork {
   readonly snapshots: readonly number[]
   readonly writer: SstWriterSettings
   readonly targetFileSizeBytes: number
-  readonly tables: TableStore
+  readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
-  readonly pause: () => Promise<void> | undefined
   readonly signal: AbortSignal
 }
 
-/** Merges the inputs of a plan and uploads the result; memory is bounded by one output and a window per input run. */
+/** Merges the inputs of a plan and uploads the result; memory is bounded by two outputs and the windows of the inputs. */
 export async function runCompaction(work: CompactionWork): Promise<TableFile[]> {
-  const { plan, tables, tableWriter, signal } = work
-  const open = (file: TableFile): EntryIterator => tableIterator(tables, file, COMPACTION_READ_AHEAD)
-  const sources: EntryIterator[] = plan.inputs.flatMap(({ level, files }) =>
-    level === 0 ? files.map(open) : [new RunIterator(files, open)],
-  )
-  const merged = new MergingIterator(sources)
+  const { plan, version, snapshots, writer, tableWriter, signal } = work
+  const job = mergeJob(plan, version, ALL_KEYS, { snapshots, writer, targetSizeBytes: work.targetFileSizeBytes })
   const outputs: TableFile[] = []
+  if (job === undefined) return outputs
   try {
-    const built = buildTables(merged, {
-      writer: work.writer,
-      snapshots: work.snapshots,
-      targetSizeBytes: work.targetFileSizeBytes,
-      isBottommost: bottommostBelow(work.version, plan.outputLevel),
-      pause: work.pause,
-    })
-    for await (const table of built) {
+    for await (const table of work.byteWork.merge(job, signal)) {
       signal.throwIfAborted()
       outputs.push(await tableWriter.upload(table, signal))
     }
@@ -51,29 +34,5 @@ export async function runCompaction(work: CompactionWork): Promise<TableFile[]> 
   } catch (error) {
     tableWriter.published(outputs)
     throw error
-  } finally {
-    merged.close()
-  }
-}
-
-/**
- * Whether a key lies in no table deeper than `level`. Asked with rising keys, so one cursor per level suffices.
- */
-function bottommostBelow(version: Version, level: number): (key: Uint8Array, keyStart: number, keyEnd: number) => boolean {
-  const deeper = version.levels.slice(level + 1).filter((files) => files.length > 0)
-  const cursors = deeper.map(() => 0)
-  return (key, keyStart, keyEnd) => {
-    for (const [i, files] of deeper.entries()) {
-      let at = cursors[i] as number
-      while (at < files.length) {
-        if (!endsBefore(files[at] as TableFile, key, keyStart, keyEnd)) break
-        at++
-      }
-      cursors[i] = at
-      const file = files[at]
-      if (file === undefined) continue
-      if (!startsAfter(file, key, keyStart, keyEnd)) return false
-    }
-    return true
   }
 }

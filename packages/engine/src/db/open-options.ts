@@ -61,6 +61,12 @@ export interface OpenOptions {
   readonly levelBaseSizeBytes?: number
   /** How much larger each deeper level is; default 10. */
   readonly levelSizeMultiplier?: number
+  /**
+   * Worker threads for the byte work of flushes and compactions, default 2: one for each. 0 does it on the calling thread,
+   * in slices of a few milliseconds; so does a clock of your own, because threads would not see it. A thread starts with the
+   * first work that is worth it (about 30 MB each). More than 2 merge large compactions by parts.
+   */
+  readonly workerThreads?: number
   /** How often a writer with new unflushed writes looks whether it still owns the database; 0 never, default 5000. */
   readonly fenceCheckIntervalMs?: number
   /** How long `close` tries to flush before it gives up; default 30000. */
@@ -91,6 +97,7 @@ const checks: OptionChecks<OpenOptions> = {
   level0StopTrigger: integerOption(1, 10_000),
   levelBaseSizeBytes: integerOption(4 * 1024, 1024 * GIB),
   levelSizeMultiplier: integerOption(2, 100),
+  workerThreads: integerOption(0, 64),
   fenceCheckIntervalMs: integerOption(0, 86_400_000),
   closeTimeoutMs: integerOption(0, 86_400_000),
   clock: objectOption('nowMs'),
@@ -117,6 +124,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     level0StopTrigger: options.level0StopTrigger ?? 16,
     levelBaseSizeBytes: options.levelBaseSizeBytes ?? 128 * MIB,
     levelSizeMultiplier: options.levelSizeMultiplier ?? 10,
+    workerThreads: options.workerThreads ?? 2,
     fenceCheckIntervalMs: options.fenceCheckIntervalMs ?? 5_000,
     closeTimeoutMs: options.closeTimeoutMs ?? 30_000,
     clock: options.clock ?? systemClock,

@@ -6,7 +6,8 @@ import type { TableFile } from '../manifest/table-file.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
-import { type BuiltTable, buildTables } from '../table/table-builder.ts'
+import type { ByteWork } from '../table/byte-work.ts'
+import type { BuiltTable } from '../table/table-builder.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 
 /** What a flush did; times in milliseconds, sizes in bytes. */
@@ -26,10 +27,9 @@ export interface FlusherOptions {
   readonly versions: VersionSet
   readonly snapshots: SnapshotRegistry
   readonly tableWriter: TableWriter
+  readonly byteWork: ByteWork
   readonly writerSettings: () => SstWriterSettings
   readonly clock: Clock
-  /** Pauses between slices of byte work; see BuildRequest. */
-  readonly pause: () => Promise<void> | undefined
   readonly onFlushed: (report: FlushReport) => void
   /** A failed attempt that will be repeated. */
   readonly onRetry: (error: MoraineError) => void
@@ -115,16 +115,8 @@ export class Flusher {
     const { views, versions, snapshots, tableWriter, clock, signal } = this.#options
     const startMs = clock.monotonicMs()
     const tables: BuiltTable[] = []
-    const request = {
-      writer: this.#options.writerSettings(),
-      snapshots: snapshots.held(),
-      targetSizeBytes: Number.POSITIVE_INFINITY,
-      isBottommost: () => false,
-      pause: this.#options.pause,
-    }
-    const iterator = memtable.iterator()
-    for await (const table of buildTables(iterator, request)) tables.push(table)
-    iterator.close()
+    const job = { writer: this.#options.writerSettings(), snapshots: snapshots.held() }
+    for await (const table of this.#options.byteWork.flush(memtable, job, signal)) tables.push(table)
     const builtMs = clock.monotonicMs()
     // Upload before commit: a manifest never names a file that may not exist.
     const files: TableFile[] = []

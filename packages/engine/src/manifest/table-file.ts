@@ -35,8 +35,11 @@ export interface TableFile {
   readonly range?: KeyRange | undefined
 }
 
+/** The part of the key space that a table may hold keys of. */
+export type KeySpan = Pick<TableFile, 'smallestKey' | 'largestKey' | 'range'>
+
 /** True when every key of the table lies before `key[keyStart, keyEnd)`. */
-export function endsBefore(file: TableFile, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
+export function endsBefore(file: KeySpan, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
   const { largestKey } = file
   const order = compareRanges(largestKey, 0, largestKey.length, key, keyStart, keyEnd)
   if (order !== 0) return order < 0
@@ -44,12 +47,12 @@ export function endsBefore(file: TableFile, key: Uint8Array, keyStart: number, k
 }
 
 /** True when every key of the table lies after `key[keyStart, keyEnd)`. */
-export function startsAfter(file: TableFile, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
+export function startsAfter(file: KeySpan, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
   return compareRanges(file.smallestKey, 0, file.smallestKey.length, key, keyStart, keyEnd) > 0
 }
 
 /** True when `a` ends before `b` starts. */
-export function precedes(a: TableFile, b: TableFile): boolean {
+export function precedes(a: KeySpan, b: KeySpan): boolean {
   return endsBefore(a, b.smallestKey, 0, b.smallestKey.length)
 }
 
@@ -67,7 +70,7 @@ export function restrictFile(file: TableFile, range: KeyRange): TableFile | unde
   return { ...file, smallestKey, largestKey, range: { gte, lt } }
 }
 
-function largestKeyExcluded(file: TableFile): boolean {
+function largestKeyExcluded(file: KeySpan): boolean {
   const lt = file.range?.lt
   return lt !== undefined && compareBytes(lt, file.largestKey) === 0
 }

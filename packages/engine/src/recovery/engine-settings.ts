@@ -29,6 +29,8 @@ export interface EngineSettings extends WritePathSettings, LeveledSettings {
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */
   readonly metadataCacheSizeBytes: number
+  /** Threads for the byte work of flushes and compactions; 0: none. */
+  readonly workerThreads: number
   readonly fenceCheckIntervalMs: number
   /** How long `close` tries to flush before it gives up. */
   readonly closeTimeoutMs: number

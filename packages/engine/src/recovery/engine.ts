@@ -6,12 +6,12 @@ import { Flusher } from '../flush/flusher.ts'
 import type { ObsoleteObjects } from '../gc/obsolete-objects.ts'
 import type { KeyRange } from '../key/key-range.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
-import type { ArenaPool } from '../memtable/arena.ts'
-import { Memtable } from '../memtable/memtable.ts'
+import type { Memtable } from '../memtable/memtable.ts'
 import { HeldPieces, PointLookup } from '../read/point-lookup.ts'
 import type { ReadView, ViewRegistry } from '../read/read-view.ts'
 import { type Entry, ScanCursor, type ScanRequest } from '../read/scan-cursor.ts'
 import { SnapshotRegistry } from '../read/snapshots.ts'
+import type { ByteWork } from '../table/byte-work.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
@@ -19,7 +19,6 @@ import type { WriteLog } from '../write/write-log.ts'
 import { WritePath } from '../write/write-path.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineSettings } from './engine-settings.ts'
-import { timeSlices } from './time-slices.ts'
 
 /** The parts of an engine, put together by `openEngine`. */
 export interface EngineParts {
@@ -32,7 +31,8 @@ export interface EngineParts {
   readonly tables: TableStore
   readonly tableWriter: TableWriter
   readonly obsolete: ObsoleteObjects
-  readonly pool: ArenaPool
+  readonly byteWork: ByteWork
+  readonly newMemtable: () => Memtable
   readonly log: EngineLog | undefined
   readonly lastSeq: number
   readonly emit: EmitEvent
@@ -65,6 +65,7 @@ export class Engine {
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
+  readonly #byteWork: ByteWork
   readonly #flusher: Flusher
   readonly #compactor: Compactor
   readonly #lookup: PointLookup
@@ -89,6 +90,7 @@ export class Engine {
     this.obsolete = parts.obsolete
     this.#emit = parts.emit
     this.#log = parts.log
+    this.#byteWork = parts.byteWork
     this.#lookup = new PointLookup(tables)
     this.#replayedSeq = parts.lastSeq
     this.#replayedKept = parts.log !== undefined
@@ -101,7 +103,7 @@ export class Engine {
       snapshots: this.snapshots,
       writerSettings: () => this.#writerSettings(),
       clock,
-      pause: timeSlices(clock, this.#abort.signal),
+      byteWork: parts.byteWork,
       onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
       onFailed: (error: unknown) => this.fail(error),
       signal: this.#abort.signal,
@@ -117,7 +119,6 @@ export class Engine {
     })
     this.#compactor = new Compactor({
       ...background,
-      tables,
       settings,
       onCompacted: (report) => {
         this.#emit('compaction', report)
@@ -130,7 +131,7 @@ export class Engine {
       settings,
       log: parts.log,
       lastSeq: parts.lastSeq,
-      newMemtable: () => new Memtable({ pool: parts.pool }),
+      newMemtable: () => parts.newMemtable(),
       onSealed: () => this.#flusher.kick(),
       onStall: (reason) => this.#emit('stall', { reason }),
       onLogFailed: (error) => this.fail(error),
@@ -248,6 +249,7 @@ export class Engine {
     this.#flusher.stop(closedError())
     await this.#flusher.drained()
     await this.#compactor.drained()
+    await this.#byteWork.close()
     await this.obsolete.drained()
     await this.writes.drained()
     await this.#closeLog().catch((error: unknown) => {

@@ -12,6 +12,7 @@ import { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
 import { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
+import { chooseByteWork } from './choose-byte-work.ts'
 import { Engine, type EngineLog } from './engine.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineSettings } from './engine-settings.ts'
@@ -70,11 +71,13 @@ export async function openEngine(
     },
   })
 
+  const tables = new TableStore((origin) => stores.of(origin), settings)
+  const byteWork = chooseByteWork(settings, stores, tables)
   const pool = new ArenaPool(settings.memtableSizeBytes * 2)
-  const replayed = await recoverLog(folder, manifest, pool)
+  const newMemtable = (): Memtable => new Memtable({ pool, shared: byteWork.sharesMemtables })
+  const replayed = await recoverLog(folder, manifest, newMemtable)
   const log = folder === undefined ? undefined : await startLog(folder, settings, manifest, replayed.lastSeq)
 
-  const tables = new TableStore((origin) => stores.of(origin), settings)
   const views = new ViewRegistry(replayed.active, manifest.version)
   if (replayed.sealed.length > 0) views.install({ sealed: replayed.sealed })
   const versions = new VersionSet(manifests, manifest, {
@@ -102,7 +105,8 @@ export async function openEngine(
     tables,
     tableWriter,
     obsolete,
-    pool,
+    byteWork,
+    newMemtable,
     log,
     lastSeq: replayed.lastSeq,
     emit,
@@ -117,8 +121,8 @@ interface Replayed {
 }
 
 /** Memtables with what the log holds above the manifest. */
-async function recoverLog(folder: LocalWalFolder | undefined, manifest: Manifest, pool: ArenaPool): Promise<Replayed> {
-  let active = new Memtable({ pool })
+async function recoverLog(folder: LocalWalFolder | undefined, manifest: Manifest, newMemtable: () => Memtable): Promise<Replayed> {
+  let active = newMemtable()
   const sealed: Memtable[] = []
   if (folder === undefined) return { active, sealed, lastSeq: manifest.lastSeq }
   await folder.fence(manifest.epoch)
@@ -127,7 +131,7 @@ async function recoverLog(folder: LocalWalFolder | undefined, manifest: Manifest
     afterRecord: () => {
       if (active.memoryBytes < REPLAY_MEMTABLE_BYTES) return undefined
       sealed.unshift(active)
-      active = new Memtable({ pool })
+      active = newMemtable()
       return undefined
     },
   })

@@ -7,6 +7,8 @@ import { Retention } from './retention.ts'
 export interface BuiltTable {
   readonly parts: readonly Uint8Array[]
   readonly summary: SstSummary
+  /** The first key that the table left to a later one: everything before it is done. Undefined: the source is at its end. */
+  readonly nextKey: Uint8Array | undefined
 }
 
 export interface BuildRequest {
@@ -51,7 +53,7 @@ export async function* buildTables(source: EntryIterator, request: BuildRequest)
       if (writer !== undefined && writer.estimatedSizeBytes >= request.targetSizeBytes) {
         const summary = writer.finish()
         writer = undefined
-        const finished: BuiltTable = { parts, summary }
+        const finished: BuiltTable = { parts, summary, nextKey: keyBytes.slice(keyStart, keyEnd) }
         parts = []
         yield finished
       }
@@ -74,6 +76,6 @@ export async function* buildTables(source: EntryIterator, request: BuildRequest)
   }
   if (writer !== undefined) {
     const summary = writer.finish()
-    yield { parts, summary }
+    yield { parts, summary, nextKey: undefined }
   }
 }

@@ -7,6 +7,9 @@ import type { TableFile } from '../manifest/table-file.ts'
 import { BlockCache } from './block-cache.ts'
 import { newTableHandle, type TableHandle } from './table-handle.ts'
 
+/** All that reading tables needs of a store. */
+export type ReadableStore = Pick<ObjectStore, 'get'>
+
 /** Counters of table reads. */
 export interface TableStoreStats {
   readonly openTables: number
@@ -25,7 +28,7 @@ export interface TableStoreStats {
  * against the checksum in the manifest, blocks against their own checksum and their bounds in the index.
  */
 export class TableStore {
-  readonly #storeOf: (origin: Origin | undefined) => ObjectStore
+  readonly #storeOf: (origin: Origin | undefined) => ReadableStore
   readonly #cache: BlockCache
   readonly #metadataBudgetBytes: number
   readonly #handles = new Map<FileId, TableHandle>()
@@ -36,7 +39,7 @@ export class TableStore {
 
   /** @param storeOf the store, at the prefix of its database, that the tables of an origin lie in */
   constructor(
-    storeOf: (origin: Origin | undefined) => ObjectStore,
+    storeOf: (origin: Origin | undefined) => ReadableStore,
     options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number },
   ) {
     this.#storeOf = storeOf

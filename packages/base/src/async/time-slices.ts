@@ -1,6 +1,6 @@
-import { type Clock, throwIfAborted } from '@moraine/base'
+import { type Clock, throwIfAborted } from '../clock/clock.ts'
 
-/** Byte work on the main thread gives way to everything else after this long. */
+/** Long byte work gives way to everything else after this long. */
 const SLICE_MS = 4
 
 /**

@@ -1,0 +1,45 @@
+import type { SstWriterSettings } from '@moraine/sstable'
+import type { KeySpan, TableFile } from '../manifest/table-file.ts'
+import type { Memtable } from '../memtable/memtable.ts'
+import type { BuiltTable } from './table-builder.ts'
+
+/** What a flush makes of a memtable: one table, or none. Plain data, fit for structured cloning. */
+export interface FlushJob {
+  readonly writer: SstWriterSettings
+  /** Sequence numbers that must stay readable, ascending. */
+  readonly snapshots: readonly number[]
+}
+
+/**
+ * A merge of tables as plain data, fit for structured cloning: whoever can read the tables can do the work, in this
+ * thread, in another one, or in another process.
+ */
+export interface MergeJob {
+  /** Sorted runs: the tables of each are disjoint and in key order, and restricted to what is to be merged. */
+  readonly runs: readonly (readonly TableFile[])[]
+  /**
+   * Where older versions of the merged keys may stand outside of the merge: lists of disjoint spans in key order. A
+   * tombstone is kept where one of them covers its key.
+   */
+  readonly deeper: readonly (readonly KeySpan[])[]
+  readonly snapshots: readonly number[]
+  readonly writer: SstWriterSettings
+  /** A table is closed at the first key after this many bytes. */
+  readonly targetSizeBytes: number
+}
+
+/**
+ * The work on bytes behind flushes and compactions: reading, merging, compressing, building tables. It knows no manifest
+ * and uploads nothing, so it may be done anywhere. Tables come one by one; the next one is built while the caller
+ * uploads, and a finished one waits until the caller asks for it, so memory holds two whatever the size of the job.
+ * When an iteration ends, early or not, the work no longer touches the memtable.
+ */
+export interface ByteWork {
+  /** How many merges make progress at the same time. */
+  readonly parallelMerges: number
+  /** Whether memtables must be in shared memory. */
+  readonly sharesMemtables: boolean
+  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void>
+  merge(job: MergeJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void>
+  close(): Promise<void>
+}

@@ -1,0 +1,32 @@
+import { type Clock, timeSlices } from '@moraine/base'
+import type { Memtable } from '../memtable/memtable.ts'
+import { buildFlush, buildMerge } from './build-job.ts'
+import type { ByteWork, FlushJob, MergeJob } from './byte-work.ts'
+import type { BuiltTable } from './table-builder.ts'
+import type { TableStore } from './table-store.ts'
+
+/** Byte work on this thread, in slices of time between which everything else runs. Deterministic with a simulated clock. */
+export class InlineByteWork implements ByteWork {
+  readonly parallelMerges: number
+  readonly sharesMemtables = false
+  readonly #tables: TableStore
+  readonly #clock: Clock
+
+  constructor(options: { tables: TableStore; clock: Clock; parallelMerges?: number }) {
+    this.#tables = options.tables
+    this.#clock = options.clock
+    this.parallelMerges = options.parallelMerges ?? 1
+  }
+
+  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
+    return buildFlush(memtable, job, timeSlices(this.#clock, signal))
+  }
+
+  merge(job: MergeJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
+    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal))
+  }
+
+  close(): Promise<void> {
+    return Promise.resolve()
+  }
+}
