@@ -27,6 +27,8 @@ export interface DbStats {
   readonly files: number
   readonly sizeBytes: number
   readonly snapshots: number
+  /** Checkpoints listed and not expired. */
+  readonly checkpoints: number
   readonly writes: { readonly stalls: number; readonly held: number }
   readonly cache: TableStoreStats
   /** Requests made to the store since opening, by operation, and what they cost at list prices. */
@@ -59,6 +61,7 @@ export function dbStats(engine: Engine): DbStats {
     files: levels.reduce((count, level) => count + level.files, 0),
     sizeBytes: levels.reduce((bytes, level) => bytes + level.sizeBytes, 0),
     snapshots: engine.snapshots.count,
+    checkpoints: engine.checkpoints.list().length,
     writes: { stalls: engine.writes.stallCount, held: engine.writes.heldWrites },
     cache: engine.tables.stats(),
     store: engine.store.snapshot(),

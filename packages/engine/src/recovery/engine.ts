@@ -1,10 +1,12 @@
 import { copyRange, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import type { SstWriterSettings } from '@moraine/sstable'
+import { Checkpoints } from '../checkpoint/checkpoints.ts'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { ObsoleteObjects } from '../gc/obsolete-objects.ts'
 import type { KeyRange } from '../key/key-range.ts'
+import type { ManifestStore } from '../manifest/manifest-store.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { HeldPieces, PointLookup } from '../read/point-lookup.ts'
@@ -27,6 +29,8 @@ export interface EngineParts {
   readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
+  /** For reading manifests other than the newest. */
+  readonly history: ManifestStore
   readonly views: ViewRegistry
   readonly tables: TableStore
   readonly tableWriter: TableWriter
@@ -62,6 +66,7 @@ export class Engine {
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
   readonly obsolete: ObsoleteObjects
+  readonly checkpoints: Checkpoints
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
@@ -108,8 +113,25 @@ export class Engine {
       onFailed: (error: unknown) => this.fail(error),
       signal: this.#abort.signal,
     }
+    this.checkpoints = new Checkpoints({
+      versions,
+      readManifest: (id, signal) => parts.history.read(id, signal),
+      seal: () => {
+        this.writes.seal()
+        return views.current.sealed[0]?.largestSeq ?? versions.current.flushedSeq
+      },
+      kick: () => this.#flusher.kick(),
+      onListed: (report) => {
+        this.#emit('checkpoint', report)
+        this.obsolete.manifestCommitted(versions.current.id)
+      },
+      clock,
+      random: settings.random,
+      signal: this.#abort.signal,
+    })
     this.#flusher = new Flusher({
       ...background,
+      rider: this.checkpoints,
       onFlushed: (report) => {
         this.#emit('flush', report)
         this.#afterCommit()
@@ -202,13 +224,11 @@ export class Engine {
   }
 
   async compactRange(range: KeyRange): Promise<void> {
-    try {
-      await this.#compactor.compactRange(range)
-    } catch (error) {
-      // Whoever notices the new owner first: from then on nothing may be acknowledged.
-      if (isMoraineError(error, 'FENCED')) this.fail(error)
-      throw error
-    }
+    await this.#asOwner(this.#compactor.compactRange(range))
+  }
+
+  async deleteCheckpoint(idOrName: string): Promise<void> {
+    await this.#asOwner(this.checkpoints.delete(idOrName))
   }
 
   /**
@@ -359,6 +379,16 @@ export class Engine {
     } catch (error) {
       if (isMoraineError(error, 'FENCED')) this.fail(error)
       else if (this.#state === 'open') this.#emit('error', { error: asMoraineError(error), willRetry: true })
+    }
+  }
+
+  /** Work that may be the first to notice the new owner: from then on nothing may be acknowledged. */
+  async #asOwner<Result>(work: Promise<Result>): Promise<Result> {
+    try {
+      return await work
+    } catch (error) {
+      if (isMoraineError(error, 'FENCED')) this.fail(error)
+      throw error
     }
   }
 

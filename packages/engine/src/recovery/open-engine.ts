@@ -91,6 +91,7 @@ export async function openEngine(
     manifests,
     tables,
     firstManifest: manifest.id,
+    hasCheckpoints: () => versions.current.checkpoints.length > 0,
     onFailed: (error) => {
       if (error instanceof MoraineError) emit('error', { error, willRetry: true })
     },
@@ -101,6 +102,8 @@ export async function openEngine(
     stores,
     databaseId: manifest.databaseId,
     versions,
+    // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
+    history: new ManifestStore(retrying, { clock, random }),
     views,
     tables,
     tableWriter,
