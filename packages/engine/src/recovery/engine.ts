@@ -67,12 +67,12 @@ export class Engine {
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
   readonly obsolete: ObsoleteObjects
   readonly checkpoints: Checkpoints
+  readonly compactor: Compactor
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
   readonly #byteWork: ByteWork
   readonly #flusher: Flusher
-  readonly #compactor: Compactor
   readonly #lookup: PointLookup
   readonly #abort = new AbortController()
   readonly #replayedSeq: number
@@ -133,13 +133,14 @@ export class Engine {
       ...background,
       rider: this.checkpoints,
       onFlushed: (report) => {
+        this.compactor.totals.flushed(report.fileBytes)
         this.#emit('flush', report)
         this.#afterCommit()
         this.#forgetLogged(report.flushedSeq)
       },
       mayRelease: () => this.#state === 'closing',
     })
-    this.#compactor = new Compactor({
+    this.compactor = new Compactor({
       ...background,
       settings,
       onCompacted: (report) => {
@@ -160,7 +161,7 @@ export class Engine {
       flushThrough: (seq) => this.flushThrough(seq),
     })
     this.#flusher.kick()
-    this.#compactor.kick()
+    this.compactor.kick()
     if (settings.fenceCheckIntervalMs > 0) this.#armFenceCheck()
   }
 
@@ -224,7 +225,7 @@ export class Engine {
   }
 
   async compactRange(range: KeyRange): Promise<void> {
-    await this.#asOwner(this.#compactor.compactRange(range))
+    await this.#asOwner(this.compactor.compactRange(range))
   }
 
   async deleteCheckpoint(idOrName: string): Promise<void> {
@@ -268,7 +269,7 @@ export class Engine {
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
     await this.#flusher.drained()
-    await this.#compactor.drained()
+    await this.compactor.drained()
     await this.#byteWork.close()
     await this.obsolete.drained()
     await this.writes.drained()
@@ -340,7 +341,7 @@ export class Engine {
   #afterCommit(): void {
     this.obsolete.manifestCommitted(this.versions.current.id)
     this.writes.resume()
-    this.#compactor.kick()
+    this.compactor.kick()
   }
 
   #forgetLogged(flushedSeq: number): void {
