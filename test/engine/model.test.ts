@@ -1,5 +1,5 @@
 // Invariant: whatever is done to a database, it answers as a sorted map would. Killed at any moment it keeps a prefix of
-// its history: all acknowledged writes with a local log, all flushed ones without.
+// its history: all acknowledged writes with a log, all flushed ones without.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
@@ -27,6 +27,10 @@ describe('a database against the model', () => {
     test(`with a local log, seed ${seed}`, async () => {
       const wal = { kind: 'local', folder: join(folder, 'wal'), sync: 'never' } as const
       await expect(drive(seed, { ...SMALL_SETTINGS, wal }, 'acknowledged')).resolves.toBeUndefined()
+    })
+
+    test(`with a log in the store, seed ${seed}`, async () => {
+      await expect(drive(seed, { ...SMALL_SETTINGS, wal: 'object-store' }, 'acknowledged')).resolves.toBeUndefined()
     })
 
     test(`without a log, seed ${seed}`, async () => {

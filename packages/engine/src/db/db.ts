@@ -1,16 +1,14 @@
 import { abortError, copyRange, MoraineError } from '@moraine/base'
 import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { WriteBatch } from '../batch/write-batch.ts'
-import type { VersionDiff } from '../checkpoint/diff-versions.ts'
 import type { Entry } from '../read/scan-cursor.ts'
 import type { Engine, EngineScan } from '../recovery/engine.ts'
 import type { EngineEvents } from '../recovery/engine-event.ts'
 import type { Durability } from '../write/write-path.ts'
-import { type Checkpoint, type CheckpointOptions, checkpointReference, checkpointRequest, publicCheckpoint } from './checkpoint-options.ts'
 import { type DbStats, dbStats } from './db-stats.ts'
 import type { EventListeners, EventName } from './event-listeners.ts'
 import { KeyScratch } from './key-scratch.ts'
-import { checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
+import { booleanOption, checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
 import { checkScanOptions, plainRange, type ScanOptions, scanRange } from './scan-options.ts'
 import { EntryStream, scanBatches } from './scan-stream.ts'
 import { Snapshot } from './snapshot.ts'
@@ -28,6 +26,11 @@ export interface WriteOptions {
 export interface ReadOptions {
   /** Read at this snapshot instead of the present. */
   readonly snapshot?: Snapshot
+  /**
+   * See only writes that survive the loss of this machine: what is acknowledged in a log in the store, with any other
+   * log what is flushed. `stats().durableSequence` says how far that is.
+   */
+  readonly durable?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -38,7 +41,11 @@ const writeChecks: OptionChecks<WriteOptions> = {
   durability: oneOfOption('memory', 'log', 'store'),
   signal: signalOption,
 }
-const readChecks: OptionChecks<ReadOptions> = { snapshot: () => undefined, signal: signalOption }
+const readChecks: OptionChecks<ReadOptions> = {
+  snapshot: () => undefined,
+  durable: booleanOption,
+  signal: signalOption,
+}
 const NO_ENTRY: Promise<undefined> = Promise.resolve(undefined)
 const ABSENT: ResidentResult = { absent: true }
 
@@ -154,37 +161,6 @@ export class Db {
     })
   }
 
-  /**
-   * Makes the present state durable under a name of its own, to be opened, cloned or restored later. What was written
-   * before this call is part of it, what is written after the call is not; writes go on meanwhile. Only what is not in
-   * the store yet is uploaded, plus two requests. CONFLICT when the name is in use.
-   */
-  checkpoint(options?: CheckpointOptions): Promise<Checkpoint> {
-    return this.#guard(() => this.#engine.checkpoints.take(checkpointRequest(options)).then(publicCheckpoint))
-  }
-
-  /** The checkpoints that exist, oldest first. No I/O: the owner knows them all. */
-  async checkpoints(): Promise<Checkpoint[]> {
-    this.#engine.ensureOpen()
-    return this.#engine.checkpoints.list().map(publicCheckpoint)
-  }
-
-  /** Gives up a checkpoint, by id or name; readers and clones that use it are not disturbed. INVALID when there is none. */
-  deleteCheckpoint(idOrName: string): Promise<void> {
-    return this.#guard(() => this.#engine.deleteCheckpoint(checkpointReference('deleteCheckpoint', idOrName)))
-  }
-
-  /**
-   * How two checkpoints differ in files: shared, only in the second, only in the first. Without a second one, the first
-   * is compared with what is flushed now.
-   */
-  diffCheckpoints(from: string, to?: string): Promise<VersionDiff> {
-    return this.#guard(() => {
-      const second = to === undefined ? undefined : checkpointReference('diffCheckpoints', to)
-      return this.#engine.checkpoints.diff(checkpointReference('diffCheckpoints', from), second)
-    })
-  }
-
   stats(): DbStats {
     return dbStats(this.#engine)
   }
@@ -220,7 +196,13 @@ export class Db {
     if (options === undefined) return undefined
     checkOptions(call, options, readChecks)
     if (options.signal?.aborted === true) throw abortError(options.signal)
-    return Snapshot.sequenceFor(options.snapshot, this)
+    return this.#sequenceOf(options)
+  }
+
+  /** Where the options say to read; undefined for the present. To be used on the view of this very moment. */
+  #sequenceOf(options: { readonly snapshot?: Snapshot; readonly durable?: boolean }): number | undefined {
+    const seq = Snapshot.sequenceFor(options.snapshot, this)
+    return options.durable === true ? Math.min(seq ?? Number.POSITIVE_INFINITY, this.#engine.durableSeq) : seq
   }
 
   #hold(seq: number): Snapshot {
@@ -264,7 +246,7 @@ export class Db {
       range: scanRange(options),
       reverse: options.reverse ?? false,
       limit: options.limit ?? Number.POSITIVE_INFINITY,
-      seq: Snapshot.sequenceFor(options.snapshot, this),
+      seq: this.#sequenceOf(options),
       signal: options.signal,
     })
   }

@@ -1,10 +1,9 @@
 import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
-import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
 import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
 
 /** The write-ahead log; a word alone takes the defaults of its kind. */
-export type WalOption = 'none' | 'local' | { readonly kind: 'none' } | LocalWalOption
+export type WalOption = 'none' | 'local' | 'object-store' | { readonly kind: 'none' } | LocalWalOption | StoreWalOption
 
 export interface LocalWalOption {
   readonly kind: 'local'
@@ -23,6 +22,21 @@ export interface LocalWalOption {
    * rename the folder and start a new log. It is never replayed and never deleted.
    */
   readonly foreign?: 'refuse' | 'set-aside'
+}
+
+/** The log as objects of the store: an acknowledged write survives the loss of the machine, for one PUT of latency. */
+export interface StoreWalOption {
+  readonly kind: 'object-store'
+  /**
+   * Milliseconds between the beginnings of two PUTs, while less than `flushSizeBytes` waits: writes that come meanwhile
+   * share the next one. A write that comes after a pause goes out at once. 0: as soon as one of `maxInFlight` is free.
+   * Default 1; every PUT costs money, and a larger interval buys fewer of them.
+   */
+  readonly flushIntervalMs?: number
+  /** A PUT is not held back once so much waits for it; default 1 MiB. */
+  readonly flushSizeBytes?: number
+  /** PUTs under way at once; default 4. */
+  readonly maxInFlight?: number
 }
 
 /** Options of `open`. Sizes are in bytes, times in milliseconds. */
@@ -54,15 +68,6 @@ export interface OpenOptions {
   readonly filterBitsPerKey?: number
   /** Size at which compaction starts another table; default 32 MiB. */
   readonly targetFileSizeBytes?: number
-  /** The shape that compaction gives the tree; default `leveled`. May differ from opening to opening. */
-  readonly compaction?: CompactionOption
-  /**
-   * A table with at least this share of tombstones, in percent, is compacted when nothing more urgent is there, so that
-   * deleted data goes and reads pass fewer tombstones; 0 never, default 50.
-   */
-  readonly compactionTombstonePercent?: number
-  /** Tables older than this are rewritten once when nothing more urgent is there; 0 (default) never, else at least 60000. */
-  readonly compactionMaxAgeMs?: number
   /** Tables in level 0 that start a compaction; default 4. */
   readonly level0CompactionTrigger?: number
   /** Tables in level 0 that hold writes back; default 16. */
@@ -103,9 +108,6 @@ const checks: OptionChecks<OpenOptions> = {
   compression: oneOfOption('none', 'lz4'),
   filterBitsPerKey: integerOption(0, 32),
   targetFileSizeBytes: integerOption(4 * 1024, GIB),
-  compaction: checkCompaction,
-  compactionTombstonePercent: integerOption(0, 100),
-  compactionMaxAgeMs: (value) => (value === 0 ? undefined : integerOption(60_000, 10 * 365 * 86_400_000)(value)),
   level0CompactionTrigger: integerOption(1, 1000),
   level0StopTrigger: integerOption(1, 10_000),
   levelBaseSizeBytes: integerOption(4 * 1024, 1024 * GIB),
@@ -133,9 +135,6 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     compression: options.compression ?? 'lz4',
     filterBitsPerKey: options.filterBitsPerKey ?? 10,
     targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
-    ...compactionSettings(options.compaction ?? 'leveled'),
-    compactionTombstonePercent: options.compactionTombstonePercent ?? 50,
-    compactionMaxAgeMs: options.compactionMaxAgeMs ?? 0,
     level0CompactionTrigger: options.level0CompactionTrigger ?? 4,
     level0StopTrigger: options.level0StopTrigger ?? 16,
     levelBaseSizeBytes: options.levelBaseSizeBytes ?? 128 * MIB,
@@ -157,6 +156,15 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
 
 function walSettings(wal: WalOption): WalSettings {
   if (wal === 'none' || (typeof wal === 'object' && wal.kind === 'none')) return { kind: 'none' }
+  if (wal === 'object-store' || (typeof wal === 'object' && wal.kind === 'object-store')) {
+    const given: StoreWalOption = wal === 'object-store' ? { kind: wal } : wal
+    return {
+      kind: 'object-store',
+      flushIntervalMs: given.flushIntervalMs ?? 1,
+      flushSizeBytes: given.flushSizeBytes ?? MIB,
+      maxInFlight: given.maxInFlight ?? 4,
+    }
+  }
   const local: LocalWalOption = wal === 'local' ? { kind: 'local' } : wal
   return {
     kind: 'local',
@@ -169,8 +177,20 @@ function walSettings(wal: WalOption): WalSettings {
 
 function checkWal(value: unknown): string | undefined {
   const kind: unknown = typeof value === 'object' && value !== null ? (value as { kind?: unknown }).kind : value
-  if (kind !== 'none' && kind !== 'local') return "'none', 'local' or { kind: 'local', folder, sync, syncIntervalMs, foreign }"
+  if (kind !== 'none' && kind !== 'local' && kind !== 'object-store') {
+    return "'none', 'local', 'object-store', { kind: 'local', folder, sync, syncIntervalMs, foreign } or { kind: 'object-store', flushIntervalMs, flushSizeBytes, maxInFlight }"
+  }
   if (typeof value !== 'object') return undefined
+  if (kind === 'object-store') {
+    const storeChecks: OptionChecks<StoreWalOption> = {
+      kind: oneOfOption('object-store'),
+      flushIntervalMs: integerOption(0, 60_000),
+      flushSizeBytes: integerOption(1024, 64 * MIB),
+      maxInFlight: integerOption(1, 64),
+    }
+    checkOptions('wal', value as StoreWalOption, storeChecks)
+    return undefined
+  }
   const walChecks: OptionChecks<LocalWalOption> = {
     kind: oneOfOption('none', 'local'),
     folder: optional(textOption),

@@ -18,6 +18,8 @@ export interface ScanOptions {
   readonly limit?: number
   /** Read at this snapshot instead of the present. */
   readonly snapshot?: Snapshot
+  /** Only writes that survive the loss of this machine: see `ReadOptions`. */
+  readonly durable?: boolean
   readonly signal?: AbortSignal
 }
 
@@ -35,6 +37,7 @@ const checks: OptionChecks<ScanOptions> = {
   reverse: booleanOption,
   limit: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integerOption(0, Number.MAX_SAFE_INTEGER)(value)),
   snapshot: anything,
+  durable: booleanOption,
   signal: signalOption,
 }
 

@@ -1,4 +1,3 @@
-import { listPins } from '../checkpoint/pins.ts'
 import { type ManifestId } from '../layout/numbers.ts'
 import { sstName } from '../layout/object-names.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
@@ -14,15 +13,13 @@ const MANIFESTS_PER_DELETE = 64
 
 /**
  * Deletes what the owner itself has made obsolete: tables that a committed compaction replaced and no read of this
- * process uses any more, and manifests long superseded. Only names that this owner's manifest removed are touched. While
- * there is a checkpoint or a pin, which may need any of them, nothing is deleted here. A failed deletion leaves garbage,
- * never damage, so it is not repeated here.
+ * process uses any more, and manifests long superseded. Only names that this owner's manifest removed are touched. A
+ * failed deletion leaves garbage, never damage, so it is not repeated here.
  */
 export class ObsoleteObjects {
   readonly #store: ObjectStore
   readonly #manifests: ManifestStore
   readonly #tables: TableStore
-  readonly #hasCheckpoints: () => boolean
   readonly #onFailed: (error: unknown) => void
   #oldestManifest: ManifestId
   #deleting: Promise<void> = Promise.resolve()
@@ -34,14 +31,11 @@ export class ObsoleteObjects {
     tables: TableStore
     /** The owner's first manifest: older ones are left to the collector. */
     firstManifest: ManifestId
-    /** Whether the newest manifest lists any checkpoint. */
-    hasCheckpoints: () => boolean
     onFailed: (error: unknown) => void
   }) {
     this.#store = options.store
     this.#manifests = options.manifests
     this.#tables = options.tables
-    this.#hasCheckpoints = options.hasCheckpoints
     this.#onFailed = options.onFailed
     this.#oldestManifest = options.firstManifest
   }
@@ -71,10 +65,6 @@ export class ObsoleteObjects {
   }
 
   #enqueue(work: () => Promise<void>): void {
-    const deleting = async (): Promise<void> => {
-      // Pins are listed after the manifest that gave the names up was committed: a pin made later sees that manifest.
-      if (!this.#hasCheckpoints() && (await listPins(this.#store)).pins.length === 0) await work()
-    }
-    this.#deleting = this.#deleting.then(deleting).catch((error: unknown) => this.#onFailed(error))
+    this.#deleting = this.#deleting.then(work).catch((error: unknown) => this.#onFailed(error))
   }
 }

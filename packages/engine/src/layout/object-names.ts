@@ -39,6 +39,7 @@ export const DATABASE_FOLDERS: readonly string[] = [
 const MANIFEST_DIGITS = 15
 const MANIFEST_CEILING = 10 ** MANIFEST_DIGITS - 1
 const EPOCH_DIGITS = 12
+const SEGMENT_DIGITS = 12
 const UNIQUE_BYTES = 12
 
 /** Identity of a data file: `<epoch>-<unique>`, the part of its name between folder and extension. */
@@ -81,6 +82,22 @@ export function parseManifestName(name: string): ManifestId | undefined {
 export function parseDataName(name: string): FileId | undefined {
   const match = /^(?:sst\/(\d{12}-[0-9a-f]{24})\.sst|base\/(\d{12}-[0-9a-f]{24})\.base)$/.exec(name)
   return match === null ? undefined : ((match[1] ?? match[2]) as FileId)
+}
+
+/** Log segment (or fence) `n` of an epoch; numbered from 1 without gaps. */
+export function walName(epoch: Epoch, n: number): string {
+  return `${walEpochPrefix(epoch)}${padded(n, SEGMENT_DIGITS)}.wal`
+}
+
+/** What the names of an epoch's log segments have in common. */
+export function walEpochPrefix(epoch: Epoch): string {
+  return `${WAL_PREFIX}${padded(epoch, EPOCH_DIGITS)}-`
+}
+
+/** The epoch and number in `wal/<epoch>-<n>.wal`; undefined for other names. */
+export function parseWalName(name: string): { epoch: Epoch; n: number } | undefined {
+  const match = /^wal\/(\d{12})-(\d{12})\.wal$/.exec(name)
+  return match === null ? undefined : { epoch: Number(match[1]) as Epoch, n: Number(match[2]) }
 }
 
 function padded(value: number, digits: number): string {

@@ -68,6 +68,11 @@ export function manifestDefect(manifest: Manifest): string | undefined {
   const defect = versionDefect(manifest.version)
   if (defect !== undefined) return defect
   if (manifest.lastSeq < manifest.flushedSeq) return 'has flushed a sequence number above the last one used'
+  let olderEpoch = 0
+  for (const { epoch, firstSegment } of manifest.walEpochs) {
+    if (epoch <= olderEpoch || epoch > manifest.epoch || firstSegment < 1) return `lists a log of epoch ${epoch} that cannot be`
+    olderEpoch = epoch
+  }
   const pinned = new Set(manifest.origins.map(({ origin }) => originKey(origin)))
   for (const files of manifest.version.levels) {
     for (const file of files) {

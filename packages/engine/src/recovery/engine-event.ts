@@ -1,6 +1,5 @@
 import type { MoraineError } from '@moraine/base'
 import type { CompactionReport } from '../compaction/compactor.ts'
-import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
 import type { FlushReport } from '../flush/flusher.ts'
 import type { StallReason } from '../write/write-path.ts'
 
@@ -8,8 +7,6 @@ import type { StallReason } from '../write/write-path.ts'
 export interface EngineEvents {
   flush: FlushReport
   compaction: CompactionReport
-  /** A checkpoint is listed in the manifest, and durable. */
-  checkpoint: CheckpointReport
   /** Writes are held back. */
   stall: { readonly reason: StallReason }
   /** Another process owns the database now. */

@@ -1,6 +1,7 @@
 import type { Clock, Random } from '@moraine/base'
-import type { CompactionSettings } from '../compaction/compaction-plan.ts'
+import type { LeveledSettings } from '../compaction/compaction-plan.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
+import type { StoreWalSettings } from '../wal/store-wal-writer.ts'
 import type { WritePathSettings } from '../write/write-path.ts'
 
 /** Where acknowledged writes live until they are flushed. */
@@ -15,9 +16,10 @@ export type WalSettings =
       /** What to do with a log that does not continue the database: refuse to open, or move it to a sibling folder. */
       readonly foreign: 'refuse' | 'set-aside'
     }
+  | ({ readonly kind: 'object-store' } & StoreWalSettings)
 
 /** Every setting of an engine, checked and complete. Sizes in bytes, times in milliseconds. */
-export interface EngineSettings extends WritePathSettings, CompactionSettings {
+export interface EngineSettings extends WritePathSettings, LeveledSettings {
   readonly wal: WalSettings
   readonly takeover: 'steal' | 'wait' | 'fail'
   readonly createIfMissing: boolean
@@ -25,6 +27,7 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly blockRestartInterval: number
   readonly compression: 'none' | 'lz4'
   readonly filterBitsPerKey: number
+  readonly targetFileSizeBytes: number
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */
   readonly metadataCacheSizeBytes: number

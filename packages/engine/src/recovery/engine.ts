@@ -1,12 +1,10 @@
 import { copyRange, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
-import type { SstWriterSettings } from '@moraine/sstable'
-import { Checkpoints } from '../checkpoint/checkpoints.ts'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { ObsoleteObjects } from '../gc/obsolete-objects.ts'
 import type { KeyRange } from '../key/key-range.ts'
-import type { ManifestStore } from '../manifest/manifest-store.ts'
+import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { HeldPieces, PointLookup } from '../read/point-lookup.ts'
@@ -17,10 +15,12 @@ import type { ByteWork } from '../table/byte-work.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
-import type { WriteLog } from '../write/write-log.ts'
+import type { WalStats } from '../wal/wal-stats.ts'
 import { WritePath } from '../write/write-path.ts'
 import type { EmitEvent } from './engine-event.ts'
+import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
+import { sstWriterSettings } from './sst-writer-settings.ts'
 
 /** The parts of an engine, put together by `openEngine`. */
 export interface EngineParts {
@@ -29,8 +29,6 @@ export interface EngineParts {
   readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
-  /** For reading manifests other than the newest. */
-  readonly history: ManifestStore
   readonly views: ViewRegistry
   readonly tables: TableStore
   readonly tableWriter: TableWriter
@@ -40,12 +38,8 @@ export interface EngineParts {
   readonly log: EngineLog | undefined
   readonly lastSeq: number
   readonly emit: EmitEvent
-}
-
-/** The log of this owner, and what may be forgotten of the logs of owners before it. */
-export interface EngineLog extends WriteLog {
-  /** Everything that was replayed at the opening is in the store now. */
-  forgetReplayed(): Promise<void>
+  /** Everything that was replayed at the opening is in the store now: the logs of owners before may go. */
+  readonly forgetReplayed: () => Promise<void>
 }
 
 type EngineState = 'open' | 'closing' | 'closed' | 'failed'
@@ -66,17 +60,17 @@ export class Engine {
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
   readonly obsolete: ObsoleteObjects
-  readonly checkpoints: Checkpoints
-  readonly compactor: Compactor
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
   readonly #byteWork: ByteWork
   readonly #flusher: Flusher
+  readonly #compactor: Compactor
   readonly #lookup: PointLookup
   readonly #abort = new AbortController()
   readonly #replayedSeq: number
-  #replayedKept: boolean
+  /** Until it has run. */
+  #forgetReplayed: (() => Promise<void>) | undefined
   #state: EngineState = 'open'
   #failure: unknown
   #fenceTimer: Timer | undefined
@@ -98,7 +92,7 @@ export class Engine {
     this.#byteWork = parts.byteWork
     this.#lookup = new PointLookup(tables)
     this.#replayedSeq = parts.lastSeq
-    this.#replayedKept = parts.log !== undefined
+    this.#forgetReplayed = parts.forgetReplayed
     this.#fenceCheckedSeq = parts.lastSeq
     const { clock } = settings
     const background = {
@@ -106,41 +100,24 @@ export class Engine {
       versions,
       tableWriter,
       snapshots: this.snapshots,
-      writerSettings: () => this.#writerSettings(),
+      writerSettings: () => sstWriterSettings(settings, this.databaseId),
       clock,
       byteWork: parts.byteWork,
       onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
       onFailed: (error: unknown) => this.fail(error),
       signal: this.#abort.signal,
     }
-    this.checkpoints = new Checkpoints({
-      versions,
-      readManifest: (id, signal) => parts.history.read(id, signal),
-      seal: () => {
-        this.writes.seal()
-        return views.current.sealed[0]?.largestSeq ?? versions.current.flushedSeq
-      },
-      kick: () => this.#flusher.kick(),
-      onListed: (report) => {
-        this.#emit('checkpoint', report)
-        this.obsolete.manifestCommitted(versions.current.id)
-      },
-      clock,
-      random: settings.random,
-      signal: this.#abort.signal,
-    })
     this.#flusher = new Flusher({
       ...background,
-      rider: this.checkpoints,
       onFlushed: (report) => {
-        this.compactor.totals.flushed(report.fileBytes)
         this.#emit('flush', report)
         this.#afterCommit()
         this.#forgetLogged(report.flushedSeq)
       },
       mayRelease: () => this.#state === 'closing',
+      walEpochs: (current, flushedSeq, released) => this.#walEpochs(current, flushedSeq, released),
     })
-    this.compactor = new Compactor({
+    this.#compactor = new Compactor({
       ...background,
       settings,
       onCompacted: (report) => {
@@ -161,7 +138,7 @@ export class Engine {
       flushThrough: (seq) => this.flushThrough(seq),
     })
     this.#flusher.kick()
-    this.compactor.kick()
+    this.#compactor.kick()
     if (settings.fenceCheckIntervalMs > 0) this.#armFenceCheck()
   }
 
@@ -169,6 +146,19 @@ export class Engine {
   ensureOpen(): void {
     if (this.#state === 'open') return
     throw this.#state === 'failed' ? this.#failure : closedError()
+  }
+
+  /**
+   * Everything up to this sequence number survives the loss of this machine. Never below what the current view has in
+   * tables, so a read of that view at this number finds every version it needs: tables hold nothing above it, and
+   * memtables keep all versions while the view is held.
+   */
+  get durableSeq(): number {
+    return Math.max(this.versions.current.flushedSeq, this.#log?.storedSeq ?? 0)
+  }
+
+  walStats(): WalStats {
+    return this.#log?.stats() ?? { kind: 'none' }
   }
 
   /** The lookup that the last synchronous read left its answer in. */
@@ -225,11 +215,13 @@ export class Engine {
   }
 
   async compactRange(range: KeyRange): Promise<void> {
-    await this.#asOwner(this.compactor.compactRange(range))
-  }
-
-  async deleteCheckpoint(idOrName: string): Promise<void> {
-    await this.#asOwner(this.checkpoints.delete(idOrName))
+    try {
+      await this.#compactor.compactRange(range)
+    } catch (error) {
+      // Whoever notices the new owner first: from then on nothing may be acknowledged.
+      if (isMoraineError(error, 'FENCED')) this.fail(error)
+      throw error
+    }
   }
 
   /**
@@ -269,7 +261,7 @@ export class Engine {
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
     await this.#flusher.drained()
-    await this.compactor.drained()
+    await this.#compactor.drained()
     await this.#byteWork.close()
     await this.obsolete.drained()
     await this.writes.drained()
@@ -291,7 +283,9 @@ export class Engine {
     const { released, flushedSeq } = this.versions.current
     if (this.#state === 'failed' || !released || flushedSeq < this.writes.lastSeq) return
     await log.release(flushedSeq)
-    await log.forgetReplayed()
+    const forget = this.#forgetReplayed
+    this.#forgetReplayed = undefined
+    await forget?.()
   }
 
   async #flushAndRelease(): Promise<unknown> {
@@ -302,11 +296,14 @@ export class Engine {
       deadline.abort(error)
       // A commit that repeats itself until the store answers stands before ours.
       this.#abort.abort(error)
+      // So does a segment of the log that does the same.
+      this.#log?.abandon(error)
     })
     try {
       await this.flush(deadline.signal)
       // What a running compaction would win is not worth waiting for.
       if (!this.versions.current.released) await this.#release(deadline.signal)
+      await this.#log?.tidy(deadline.signal)
       return undefined
     } catch (error) {
       return error
@@ -330,7 +327,7 @@ export class Engine {
 
   async #release(signal: AbortSignal): Promise<void> {
     try {
-      await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq }), () => {}, signal)
+      await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq, walEpochs: [] }), () => {}, signal)
     } catch (error) {
       // Everything is in the store, and the new owner has it: there is nothing to give back, and nothing was lost.
       if (!isMoraineError(error, 'FENCED')) throw error
@@ -341,19 +338,26 @@ export class Engine {
   #afterCommit(): void {
     this.obsolete.manifestCommitted(this.versions.current.id)
     this.writes.resume()
-    this.compactor.kick()
+    this.#compactor.kick()
   }
 
   #forgetLogged(flushedSeq: number): void {
-    const log = this.#log
-    if (log === undefined) return
-    const forgetting = log.release(flushedSeq).then(async () => {
-      if (!this.#replayedKept || flushedSeq < this.#replayedSeq) return
-      this.#replayedKept = false
-      await log.forgetReplayed()
+    const forgetting = (this.#log?.release(flushedSeq) ?? Promise.resolve()).then(async () => {
+      const forget = this.#forgetReplayed
+      if (forget === undefined || flushedSeq < this.#replayedSeq) return
+      this.#forgetReplayed = undefined
+      await forget()
     })
     // A segment that could not be deleted is replayed as already flushed: untidy, not unsafe.
     forgetting.catch((error: unknown) => this.#emit('error', { error: asMoraineError(error), willRetry: true }))
+  }
+
+  /** The logs in the store that hold anything above `flushedSeq`, or are going to. A released database has none. */
+  #walEpochs(current: Manifest, flushedSeq: number, released: boolean): readonly WalEpoch[] {
+    if (released) return []
+    const own = this.#log?.position(flushedSeq)
+    const others = flushedSeq >= this.#replayedSeq ? [] : current.walEpochs.filter(({ epoch }) => epoch !== own?.epoch)
+    return own === undefined ? others : [...others, own]
   }
 
   /** While there are new acknowledged writes that are not flushed, looks from time to time whether they still count. */
@@ -383,36 +387,12 @@ export class Engine {
     }
   }
 
-  /** Work that may be the first to notice the new owner: from then on nothing may be acknowledged. */
-  async #asOwner<Result>(work: Promise<Result>): Promise<Result> {
-    try {
-      return await work
-    } catch (error) {
-      if (isMoraineError(error, 'FENCED')) this.fail(error)
-      throw error
-    }
-  }
-
   #ensureReadable(): void {
     if (this.#state === 'failed') throw this.#failure
     if (this.#state === 'closed') throw closedError()
   }
 
-  #writerSettings(): SstWriterSettings {
-    const { settings } = this
-    return {
-      blockSizeBytes: settings.blockSizeBytes,
-      restartInterval: settings.blockRestartInterval,
-      compression: settings.compression,
-      filterBitsPerKey: settings.filterBitsPerKey,
-      createdAtMs: settings.clock.nowMs(),
-      engineVersion: ENGINE_VERSION,
-      databaseId: this.databaseId,
-    }
-  }
 }
-
-export const ENGINE_VERSION = '0.1.0'
 
 /** A scan in progress: the cursor, and the view it must give back. */
 export class EngineScan {

@@ -23,7 +23,7 @@ export async function prepareLocalLog(
 ): Promise<LocalWalFolder | undefined> {
   const { wal, random } = settings
   const folder = (wal.kind === 'local' ? wal.folder : undefined) ?? defaultWalFolder(databaseId)
-  if (wal.kind === 'none') {
+  if (wal.kind !== 'local') {
     // A log that an earlier opening left with unflushed writes is still replayed; none is ever created.
     if (before?.walId === undefined || !existsSync(folder)) return undefined
     const left = await LocalWalFolder.open(folder, { databaseId, random, create: false })
@@ -31,7 +31,7 @@ export async function prepareLocalLog(
   }
   const log = await LocalWalFolder.open(folder, { databaseId, random, create: true })
   if (before !== undefined && log.walId === before.walId) return log
-  const survey = await log.survey(undefined)
+  const survey = await log.survey(0)
   if (survey.writes === 0 && survey.damage === undefined) return log
   if (wal.foreign === 'set-aside') {
     await log.setAside()

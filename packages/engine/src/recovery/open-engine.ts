@@ -2,7 +2,6 @@ import { hostname } from 'node:os'
 import { MoraineError } from '@moraine/base'
 import { CountingObjectStore, type ObjectStore, parseLocation, PrefixedObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { ObsoleteObjects } from '../gc/obsolete-objects.ts'
-import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { VersionSet } from '../manifest/version-set.ts'
 import { ArenaPool } from '../memtable/arena.ts'
@@ -12,12 +11,14 @@ import { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
 import { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
+import { sweepStoreWal } from '../wal/store-wal-sweep.ts'
 import { chooseByteWork } from './choose-byte-work.ts'
-import { Engine, type EngineLog } from './engine.ts'
+import { Engine } from './engine.ts'
 import type { EmitEvent } from './engine-event.ts'
+import { startLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { prepareLocalLog } from './local-log.ts'
-import { replayLog } from './replay.ts'
+import { recoverLogs } from './recover-logs.ts'
 import { takeOwnership } from './take-ownership.ts'
 
 /** Where a database is: the bucket, folder or memory store, and the database's prefix in it. */
@@ -37,12 +38,15 @@ function openOrigin(url: string, settings: EngineSettings): ObjectStore {
  *
  *   1. Read the newest manifest; check the log folder's lineage. A refusal happens here, before anybody is fenced.
  *   2. Commit the next epoch. From here on no older owner can commit; the state we start from is our own manifest.
- *   3. Take the log folder over. From here on no older owner can acknowledge into it.
- *   4. Replay the log above the manifest's flushed sequence number.
+ *   3. Take the log folder over, and fence the logs in the store that the manifest lists (wal/store-wal-takeover.ts).
+ *      From here on no older owner can acknowledge into them.
+ *   4. Replay the logs above the manifest's flushed sequence number.
  *   5. Start the log's writer, then everything else.
+ *   6. With a log in the store: flush what came from a local one. Otherwise another machine would have what we are going
+ *      to log without what came before it.
  *
- * A crash between any two of them leaves the log where it is, under the id that the manifest names, and the next opening
- * replays it again.
+ * A crash between any two of them leaves the logs where they are, under the id and the epochs that the manifest names,
+ * and the next opening replays them again.
  */
 export async function openEngine(
   site: DatabaseSite,
@@ -65,6 +69,7 @@ export async function openEngine(
     clock,
     random,
     signal,
+    logsToStore: settings.wal.kind === 'object-store',
     prepareLog: async (before, databaseId) => {
       folder = await prepareLocalLog(settings, before, databaseId)
       return folder?.walId
@@ -75,11 +80,7 @@ export async function openEngine(
   const byteWork = chooseByteWork(settings, stores, tables)
   const pool = new ArenaPool(settings.memtableSizeBytes * 2)
   const newMemtable = (): Memtable => new Memtable({ pool, shared: byteWork.sharesMemtables })
-  const replayed = await recoverLog(folder, manifest, newMemtable)
-  const log = folder === undefined ? undefined : await startLog(folder, settings, manifest, replayed.lastSeq)
-
-  const views = new ViewRegistry(replayed.active, manifest.version)
-  if (replayed.sealed.length > 0) views.install({ sealed: replayed.sealed })
+  const views = new ViewRegistry(newMemtable(), manifest.version)
   const versions = new VersionSet(manifests, manifest, {
     clock,
     random,
@@ -91,19 +92,19 @@ export async function openEngine(
     manifests,
     tables,
     firstManifest: manifest.id,
-    hasCheckpoints: () => versions.current.checkpoints.length > 0,
     onFailed: (error) => {
       if (error instanceof MoraineError) emit('error', { error, willRetry: true })
     },
   })
-  return new Engine({
+  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, folder, newMemtable, emit, signal }
+  const { lastSeq, localWrites } = await recoverLogs(recovery)
+  const log = await startLog({ settings, store: retrying, folder, manifest, lastSeq })
+  const engine = new Engine({
     settings,
     store,
     stores,
     databaseId: manifest.databaseId,
     versions,
-    // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
-    history: new ManifestStore(retrying, { clock, random }),
     views,
     tables,
     tableWriter,
@@ -111,54 +112,23 @@ export async function openEngine(
     byteWork,
     newMemtable,
     log,
-    lastSeq: replayed.lastSeq,
+    lastSeq,
     emit,
-  })
-}
-
-interface Replayed {
-  readonly active: Memtable
-  /** Newest first. */
-  readonly sealed: readonly Memtable[]
-  readonly lastSeq: number
-}
-
-/** Memtables with what the log holds above the manifest. */
-async function recoverLog(folder: LocalWalFolder | undefined, manifest: Manifest, newMemtable: () => Memtable): Promise<Replayed> {
-  let active = newMemtable()
-  const sealed: Memtable[] = []
-  if (folder === undefined) return { active, sealed, lastSeq: manifest.lastSeq }
-  await folder.fence(manifest.epoch)
-  const { lastSeq } = await replayLog(folder.replay(manifest.flushedSeq), manifest.flushedSeq, {
-    active: () => active,
-    afterRecord: () => {
-      if (active.memoryBytes < REPLAY_MEMTABLE_BYTES) return undefined
-      sealed.unshift(active)
-      active = newMemtable()
-      return undefined
+    forgetReplayed: async () => {
+      if (log !== undefined) await folder?.dropEpochsBelow(manifest.epoch)
+      const swept = settings.wal.kind === 'object-store' || manifest.walEpochs.length > 0
+      if (swept) await sweepStoreWal(retrying, versions.current)
     },
   })
-  return { active, sealed, lastSeq: Math.max(manifest.lastSeq, lastSeq) }
+  if (settings.wal.kind === 'object-store' && localWrites > 0) await flushReplayed(engine)
+  return engine
 }
 
-/** The log of a memtable's worth of writes is a few of these; flushed one by one once the engine runs. */
-const REPLAY_MEMTABLE_BYTES = 64 * 1024 * 1024
-
-async function startLog(
-  folder: LocalWalFolder,
-  settings: EngineSettings,
-  manifest: Manifest,
-  lastSeq: number,
-): Promise<EngineLog | undefined> {
-  const { wal, clock } = settings
-  if (wal.kind === 'none') return undefined
-  const { sync, syncIntervalMs } = wal
-  const writer = await folder.startWriter({ epoch: manifest.epoch, firstSeq: lastSeq + 1, sync, syncIntervalMs, clock })
-  return {
-    append: (firstSeq, count, payload) => writer.append(firstSeq, count, payload),
-    rotate: () => writer.rotate(),
-    release: (flushedSeq) => writer.release(flushedSeq),
-    close: () => writer.close(),
-    forgetReplayed: () => folder.dropEpochsBelow(manifest.epoch),
+async function flushReplayed(engine: Engine): Promise<void> {
+  try {
+    await engine.flush()
+  } catch (error) {
+    await engine.close().catch(() => {})
+    throw error
   }
 }

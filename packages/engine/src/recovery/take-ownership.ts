@@ -1,7 +1,7 @@
 import { type Clock, MoraineError, type Random, randomHex, sleep } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
 import { type Epoch, FIRST_MANIFEST, nextManifest } from '../layout/numbers.ts'
-import type { Manifest } from '../manifest/manifest.ts'
+import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import { EMPTY_VERSION } from '../manifest/version.ts'
 import { establishIdentity } from './identity.ts'
@@ -20,9 +20,12 @@ export interface OwnershipRequest {
    * Gives the id of the log that will continue the new manifest.
    */
   readonly prepareLog: (before: Manifest | undefined, databaseId: string) => Promise<string | undefined>
+  /** The new owner's log is in the store: from its first manifest on whoever comes next must look for it. */
+  readonly logsToStore: boolean
 }
 
 const WAIT_POLL_MS = 500
+const FIRST_EPOCH = 1 as Epoch
 
 /**
  * Makes this process the owner of the database: commits a manifest with the next epoch. What the engine then starts
@@ -71,19 +74,23 @@ function nextOwnersManifest(
     walId,
     released: false,
   }
+  const ownLog = (epoch: Epoch): WalEpoch[] => (request.logsToStore ? [{ epoch, firstSegment: 1 }] : [])
   if (before !== undefined) {
-    return { ...before, ...fresh, id: nextManifest(before.id), epoch: (before.epoch + 1) as Epoch }
+    const epoch = (before.epoch + 1) as Epoch
+    // Logs of older owners stay listed until all they hold is flushed, however often an opening dies before that.
+    const walEpochs = [...before.walEpochs, ...ownLog(epoch)]
+    return { ...before, ...fresh, id: nextManifest(before.id), epoch, walEpochs }
   }
   return {
     ...fresh,
     id: FIRST_MANIFEST,
-    epoch: 1 as Epoch,
+    epoch: FIRST_EPOCH,
     databaseId,
     flushedSeq: 0,
     lastSeq: 0,
     version: EMPTY_VERSION,
     checkpoints: [],
-    walEpochs: [],
+    walEpochs: ownLog(FIRST_EPOCH),
     origins: [],
     base: undefined,
   }

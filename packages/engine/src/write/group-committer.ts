@@ -17,7 +17,8 @@ export interface WriteGroup {
 
 /**
  * Group commit: writes that arrive while the log is busy are gathered, and go out as one record when it is free. Every
- * write of a group waits for the same promise, so a write costs no promise of its own.
+ * write of a group waits for the same promise, so a write costs no promise of its own. A pipelined log is never busy: it
+ * gets a group each turn and gathers them itself.
  */
 export class GroupCommitter {
   readonly #log: WriteLog
@@ -25,6 +26,7 @@ export class GroupCommitter {
   readonly #waiting: WriteGroup[] = []
   readonly #spareBuffers: ByteWriter[] = []
   #draining: Promise<void> | undefined
+  #lastCommit: Promise<void> = Promise.resolve()
   #rotate = false
   #failure: unknown
 
@@ -65,13 +67,15 @@ export class GroupCommitter {
   /** Resolves when every group so far is acknowledged or failed. */
   async drained(): Promise<void> {
     await this.#draining
+    await this.#lastCommit
   }
 
   async #drain(): Promise<void> {
     for (;;) {
       const group = this.#waiting.shift()
       if (group === undefined) break
-      await this.#commit(group)
+      this.#lastCommit = this.#commit(group)
+      if (!this.#log.pipelined) await this.#lastCommit
     }
     this.#draining = undefined
   }
@@ -79,7 +83,7 @@ export class GroupCommitter {
   async #commit(group: WriteGroup): Promise<void> {
     try {
       if (this.#failure !== undefined) throw this.#failure
-      if (this.#rotate) {
+      if (this.#rotate && !this.#log.pipelined) {
         this.#rotate = false
         await this.#log.rotate()
       }

@@ -156,6 +156,7 @@ export class WritePath {
   abandon(error: unknown): void {
     this.stop(error)
     this.#committer?.fail(error)
+    this.#options.log?.abandon(error)
   }
 
   /** Resolves when the log is idle. */
@@ -222,7 +223,8 @@ export class WritePath {
   #inserted(seq: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
     if (this.#active.memoryBytes >= this.#options.settings.memtableSizeBytes) this.#memtableFull()
     if (durability === undefined || durability === 'log') return logged
-    return durability === 'memory' ? DONE : logged.then(() => this.#options.flushThrough(seq))
+    if (durability === 'memory') return DONE
+    return this.#options.log?.inStore === true ? logged : logged.then(() => this.#options.flushThrough(seq))
   }
 
   #memtableFull(): void {

@@ -1,0 +1,17 @@
+import type { SstWriterSettings } from '@moraine/sstable'
+import type { EngineSettings } from './engine-settings.ts'
+
+export const ENGINE_VERSION = '0.1.0'
+
+/** How tables are written that are begun now. */
+export function sstWriterSettings(settings: EngineSettings, databaseId: string): SstWriterSettings {
+  return {
+    blockSizeBytes: settings.blockSizeBytes,
+    restartInterval: settings.blockRestartInterval,
+    compression: settings.compression,
+    filterBitsPerKey: settings.filterBitsPerKey,
+    createdAtMs: settings.clock.nowMs(),
+    engineVersion: ENGINE_VERSION,
+    databaseId,
+  }
+}
