@@ -176,7 +176,7 @@ describe('pitfall 27: a log folder that cannot be used', () => {
 
   test('a damaged header: CORRUPTION, nobody is fenced, the folder stays as it is', async () => {
     await writeAndDie(log('one'), numbered(0, 4))
-    const [header] = filesIn('one').filter((name) => !name.endsWith('.wal') && !name.endsWith('.owner'))
+    const header = filesIn('one').find((name) => !name.endsWith('.wal') && !name.endsWith('.owner'))
     const path = join(folder, 'one', header as string)
     const bytes = readFileSync(path)
     const damaged = Buffer.from(bytes)

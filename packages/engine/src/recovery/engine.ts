@@ -1,4 +1,4 @@
-import { copyRange, isMoraineError, MoraineError, type Timer } from '@moraine/base'
+import { copyRange, Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
@@ -251,6 +251,7 @@ export class Engine {
 
   async #close(): Promise<void> {
     this.#fenceTimer?.cancel()
+    const deadlineMs = this.settings.clock.monotonicMs() + this.settings.closeTimeoutMs
     let problem: unknown
     if (this.#state === 'open') {
       this.#state = 'closing'
@@ -261,15 +262,29 @@ export class Engine {
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
     await this.#flusher.drained()
-    await this.#compactor.drained()
-    await this.#byteWork.close()
-    await this.obsolete.drained()
+    await this.#until(deadlineMs, Promise.all([this.#compactor.drained(), this.obsolete.drained()]))
+    await this.#until(deadlineMs, this.#byteWork.close())
     await this.writes.drained()
     await this.#closeLog().catch((error: unknown) => {
       problem ??= error
     })
     await this.stores.close()
     if (problem !== undefined) throw problem
+  }
+
+  /**
+   * Waits for what may be waiting for a store that never answers: reads of a compaction that was given up, deletions.
+   * Neither can do harm any more, so they are left behind at the deadline.
+   */
+  async #until(deadlineMs: number, work: Promise<unknown>): Promise<void> {
+    const { clock } = this.settings
+    const late = new Deferred<void>()
+    const timer = clock.setTimer(Math.max(0, deadlineMs - clock.monotonicMs()), () => late.resolve())
+    try {
+      await Promise.race([work, late.promise])
+    } finally {
+      timer.cancel()
+    }
   }
 
   /**

@@ -132,7 +132,7 @@ export class WritePath {
 
   /** A flush or a compaction ended: lets held writes go on as far as there is room. */
   resume(): void {
-    this.#stalled = this.#makeRoom()
+    this.#reconsider()
     for (const write of this.#held) {
       if (this.#stalled !== undefined || this.#stopped !== undefined) return
       this.#held.delete(write)
@@ -221,15 +221,17 @@ export class WritePath {
   }
 
   #inserted(seq: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
-    if (this.#active.memoryBytes >= this.#options.settings.memtableSizeBytes) this.#memtableFull()
+    if (this.#active.memoryBytes >= this.#options.settings.memtableSizeBytes) this.#reconsider()
     if (durability === undefined || durability === 'log') return logged
     if (durability === 'memory') return DONE
     return this.#options.log?.inStore === true ? logged : logged.then(() => this.#options.flushThrough(seq))
   }
 
-  #memtableFull(): void {
+  /** Something has changed that may hold writes back or let them go on. */
+  #reconsider(): void {
+    const before = this.#stalled
     this.#stalled = this.#makeRoom()
-    if (this.#stalled === undefined) return
+    if (this.#stalled === undefined || this.#stalled === before) return
     this.stallCount++
     this.#options.onStall(this.#stalled)
   }
