@@ -15,6 +15,8 @@ export type {
   ObjectStoreTraits,
   PutOptions,
   PutOutcome,
+  UnfinishedUpload,
+  UnfinishedUploads,
 } from './object-store.ts'
 export { NumberedObjects, type NumberedNames, type NumberedObjectsOptions } from './sequenced/numbered-objects.ts'
 export { type Location, parseLocation } from './parse-location.ts'

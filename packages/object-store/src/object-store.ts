@@ -44,8 +44,30 @@ export interface ObjectStore {
   /** Deletes many objects in as few requests as the store allows. Rejects if any of them could not be deleted. */
   deleteMany(keys: readonly string[], options?: CallOptions): Promise<void>
 
+  /** Multipart uploads that nobody finished; undefined where there is no such thing. */
+  readonly uploads?: UnfinishedUploads | undefined
+
   /** Releases sockets and timers. Later calls reject with CLOSED. */
   close(): Promise<void>
+}
+
+/**
+ * Large bodies of writers that died in the middle: their parts are stored and paid for, but are not objects. Which of them
+ * are still under way only their writer knows.
+ */
+export interface UnfinishedUploads {
+  /** All of them whose key starts with `prefix`. */
+  list(prefix: string, options?: CallOptions): Promise<readonly UnfinishedUpload[]>
+
+  /** Gives the parts back; an upload that is gone is not an error. A writer that still sends parts of it fails. */
+  abort(upload: Pick<UnfinishedUpload, 'key' | 'uploadId'>, options?: CallOptions): Promise<void>
+}
+
+export interface UnfinishedUpload {
+  readonly key: string
+  readonly uploadId: string
+  /** The store's own time of its beginning, milliseconds since the Unix epoch. */
+  readonly begunAtMs: number
 }
 
 export interface ObjectStoreTraits {

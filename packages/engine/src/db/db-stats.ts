@@ -1,4 +1,5 @@
 import type { Engine } from '../recovery/engine.ts'
+import type { GcStats } from '../gc/background-collector.ts'
 import { levelBytes } from '../manifest/version.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
 import type { WalStats } from '../wal/wal-stats.ts'
@@ -32,6 +33,7 @@ export interface DbStats {
   readonly snapshots: number
   readonly writes: { readonly stalls: number; readonly held: number }
   readonly wal: WalStats
+  readonly gc: GcStats
   readonly cache: TableStoreStats
   /** Requests made to the store since opening, by operation, and what they cost at list prices. */
   readonly store: RequestCounts
@@ -66,6 +68,7 @@ export function dbStats(engine: Engine): DbStats {
     snapshots: engine.snapshots.count,
     writes: { stalls: engine.writes.stallCount, held: engine.writes.heldWrites },
     wal: engine.walStats(),
+    gc: engine.gc.stats(),
     cache: engine.tables.stats(),
     store: engine.store.snapshot(),
   }

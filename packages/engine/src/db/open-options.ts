@@ -84,6 +84,13 @@ export interface OpenOptions {
   readonly workerThreads?: number
   /** How often a writer with new unflushed writes looks whether it still owns the database; 0 never, default 5000. */
   readonly fenceCheckIntervalMs?: number
+  /**
+   * How often a writer that has committed something looks for files that crashed processes left; 0 never, default 6 hours.
+   * What compaction and deleted checkpoints replace is deleted at once, whatever this is.
+   */
+  readonly gcIntervalMs?: number
+  /** Such files are deleted when the store says they are older than this; default 15 minutes. */
+  readonly gcGraceMs?: number
   /** How long `close` tries to flush before it gives up; default 30000. */
   readonly closeTimeoutMs?: number
   /** Time source; a simulation passes its own. */
@@ -91,6 +98,9 @@ export interface OpenOptions {
   /** Source of randomness; a simulation passes its own. */
   readonly random?: Random
 }
+
+/** How old a file that nothing refers to must be before it is deleted. */
+export const DEFAULT_GRACE_MS: number = 15 * 60_000
 
 const MIB = 1024 * 1024
 const GIB = 1024 * MIB
@@ -114,6 +124,8 @@ const checks: OptionChecks<OpenOptions> = {
   levelSizeMultiplier: integerOption(2, 100),
   workerThreads: integerOption(0, 64),
   fenceCheckIntervalMs: integerOption(0, 86_400_000),
+  gcIntervalMs: integerOption(0, 30 * 86_400_000),
+  gcGraceMs: integerOption(0, 365 * 86_400_000),
   closeTimeoutMs: integerOption(0, 86_400_000),
   clock: objectOption('nowMs'),
   random: objectOption('fill'),
@@ -141,6 +153,8 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     levelSizeMultiplier: options.levelSizeMultiplier ?? 10,
     workerThreads: options.workerThreads ?? 2,
     fenceCheckIntervalMs: options.fenceCheckIntervalMs ?? 5_000,
+    gcIntervalMs: options.gcIntervalMs ?? 6 * 3_600_000,
+    gcGraceMs: options.gcGraceMs ?? DEFAULT_GRACE_MS,
     closeTimeoutMs: options.closeTimeoutMs ?? 30_000,
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,

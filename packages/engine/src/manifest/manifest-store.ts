@@ -1,7 +1,7 @@
-import { type Clock, crc32c, MoraineError, type Random } from '@moraine/base'
+import { type Clock, crc32c, isMoraineError, MoraineError, type Random } from '@moraine/base'
 import { NumberedObjects, type ObjectStore } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
-import { baseName, MANIFEST_PREFIX, manifestName, newFileId, parseManifestName } from '../layout/object-names.ts'
+import { baseName, type FileId, MANIFEST_PREFIX, manifestName, newFileId, parseManifestName } from '../layout/object-names.ts'
 import { type BaseReference, type Manifest, manifestDefect } from './manifest.ts'
 import {
   assembleManifest,
@@ -34,6 +34,8 @@ export class ManifestStore {
   readonly #inlineLimitBytes: number
   /** Files of the base object last read or written, so that a delta can be computed without reading it again. */
   #base: { reference: BaseReference; files: readonly LeveledFile[] } | undefined
+  /** Base objects of commits that have not ended well: a manifest that names them may come to exist. */
+  readonly #unsettledBases = new Set<FileId>()
   /** The manifest of the last commit that was tried. */
   #encoded: EncodedManifest | undefined
 
@@ -53,9 +55,14 @@ export class ManifestStore {
     for (;;) {
       const id = await this.newestId(signal)
       if (id === undefined) return undefined
-      const manifest = await this.read(id, signal)
-      if (manifest !== undefined) return manifest
-      // Collected between the LIST and the GET, which means that a newer one exists.
+      try {
+        const manifest = await this.read(id, signal)
+        if (manifest !== undefined) return manifest
+        // Collected between the LIST and the GET, which means that a newer one exists.
+      } catch (error) {
+        // So may its base have been, while the manifest is still kept for late openers.
+        if (!isMoraineError(error, 'CORRUPTION') || (await this.newestId(signal)) === id) throw error
+      }
     }
   }
 
@@ -97,6 +104,7 @@ export class ManifestStore {
     const { manifest, bytes } = await this.#encodeOnce(next, signal)
     if ((await this.#series.create(next.id, bytes, signal)) === 'exists') return undefined
     await this.verifyNewest(manifest, signal)
+    this.#unsettledBases.clear()
     return manifest
   }
 
@@ -106,6 +114,11 @@ export class ManifestStore {
     if (newest === manifest.id) return
     const owner = newest === undefined ? undefined : await this.#ownerOf(newest, signal)
     throw fencedError(`the newest manifest is ${newest ?? 'gone'}, not ${manifest.id}`, manifest, owner)
+  }
+
+  /** Base objects that no collector of this owner may touch, whatever the current manifest says. */
+  get unsettledBases(): ReadonlySet<FileId> {
+    return this.#unsettledBases
   }
 
   delete(ids: readonly ManifestId[], signal?: AbortSignal): Promise<void> {
@@ -154,6 +167,7 @@ export class ManifestStore {
     if (bytes.length <= this.#inlineLimitBytes) return { manifest: whole, bytes }
     const baseBytes = encodeBase(all)
     const id = newFileId(next.epoch, this.#random)
+    this.#unsettledBases.add(id)
     await this.#store.put(baseName(id), baseBytes, { signal })
     const reference: BaseReference = { id, sizeBytes: baseBytes.length, crc32c: crc32c(baseBytes) }
     this.#base = { reference, files: all }

@@ -25,6 +25,8 @@ export interface VersionSetOptions {
   readonly random: Random
   /** A commit whose outcome is not known yet will be tried again. */
   readonly onRetry?: (error: MoraineError) => void
+  /** Runs after each commit, before its `publish`. */
+  readonly onCommitted?: (committed: Manifest, before: Manifest, edit: VersionEdit | undefined) => void
 }
 
 /**
@@ -36,9 +38,12 @@ export class VersionSet {
   readonly #clock: Clock
   readonly #random: Random
   readonly #onRetry: ((error: MoraineError) => void) | undefined
+  readonly #onCommitted: VersionSetOptions['onCommitted']
   readonly #commits = new SerialQueue()
   #current: Manifest
   #fenced: MoraineError | undefined
+  /** A commit was given up before its outcome was known. */
+  #unclear = false
 
   constructor(manifests: ManifestStore, current: Manifest, options: VersionSetOptions) {
     this.#manifests = manifests
@@ -46,6 +51,7 @@ export class VersionSet {
     this.#clock = options.clock
     this.#random = options.random
     this.#onRetry = options.onRetry
+    this.#onCommitted = options.onCommitted
   }
 
   get current(): Manifest {
@@ -80,8 +86,10 @@ export class VersionSet {
         this.#current = await this.#settle(next, signal)
       } catch (error) {
         if (error instanceof MoraineError && error.code === 'FENCED') this.#fenced = error
+        else this.#unclear = true
         throw error
       }
+      this.#onCommitted?.(this.#current, current, edit)
       publish(this.#current)
       return this.#current
     })
@@ -101,6 +109,19 @@ export class VersionSet {
       }
       await sleep(this.#clock, delayMs, signal)
     }
+  }
+
+  /**
+   * Asks the store whether the current manifest is the newest (FENCED if not; one LIST) and runs `look` in the same moment:
+   * no commit is under way then. ABORTED when the outcome of a commit is unknown.
+   */
+  betweenCommits<T>(look: (current: Manifest) => T, signal?: AbortSignal): Promise<T> {
+    return this.#commits.run(async () => {
+      if (this.#fenced !== undefined) throw this.#fenced
+      if (this.#unclear) throw new MoraineError('ABORTED', 'it is not known whether the last commit happened')
+      await this.#manifests.verifyNewest(this.#current, signal)
+      return look(this.#current)
+    })
   }
 
   /** Throws FENCED when the newest manifest is not ours. Waits for a commit under way. One LIST. */

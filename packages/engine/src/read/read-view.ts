@@ -36,6 +36,11 @@ export class ViewRegistry {
     return this.#users.has(this.#current) ? this.#users.size - 1 : this.#users.size
   }
 
+  /** The versions of all views that reads use. */
+  *heldVersions(): Generator<Version> {
+    for (const view of this.#users.keys()) yield view.version
+  }
+
   acquire(): ReadView {
     const view = this.#current
     this.#users.set(view, (this.#users.get(view) ?? 0) + 1)

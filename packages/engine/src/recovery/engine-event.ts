@@ -1,12 +1,15 @@
 import type { MoraineError } from '@moraine/base'
 import type { CompactionReport } from '../compaction/compactor.ts'
 import type { FlushReport } from '../flush/flusher.ts'
+import type { CollectionReport } from '../gc/collection-report.ts'
 import type { StallReason } from '../write/write-path.ts'
 
 /** What an engine tells its owner; the names and payloads of `db.on`. */
 export interface EngineEvents {
   flush: FlushReport
   compaction: CompactionReport
+  /** Garbage was deleted. */
+  gc: CollectionReport
   /** Writes are held back. */
   stall: { readonly reason: StallReason }
   /** Another process owns the database now. */

@@ -34,6 +34,10 @@ export interface EngineSettings extends WritePathSettings, LeveledSettings {
   /** Threads for the byte work of flushes and compactions; 0: none. */
   readonly workerThreads: number
   readonly fenceCheckIntervalMs: number
+  /** How often a writer that has committed something looks for orphans; 0 for never. */
+  readonly gcIntervalMs: number
+  /** Orphans younger than this stay. */
+  readonly gcGraceMs: number
   /** How long `close` tries to flush before it gives up. */
   readonly closeTimeoutMs: number
   readonly clock: Clock

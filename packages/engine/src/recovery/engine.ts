@@ -2,7 +2,7 @@ import { copyRange, Deferred, isMoraineError, MoraineError, type Timer } from '@
 import type { CountingObjectStore } from '@moraine/object-store'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
-import type { ObsoleteObjects } from '../gc/obsolete-objects.ts'
+import type { BackgroundCollector } from '../gc/background-collector.ts'
 import type { KeyRange } from '../key/key-range.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
@@ -32,7 +32,7 @@ export interface EngineParts {
   readonly views: ViewRegistry
   readonly tables: TableStore
   readonly tableWriter: TableWriter
-  readonly obsolete: ObsoleteObjects
+  readonly gc: BackgroundCollector
   readonly byteWork: ByteWork
   readonly newMemtable: () => Memtable
   readonly log: EngineLog | undefined
@@ -59,7 +59,7 @@ export class Engine {
   readonly tables: TableStore
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
-  readonly obsolete: ObsoleteObjects
+  readonly gc: BackgroundCollector
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
@@ -86,7 +86,7 @@ export class Engine {
     this.versions = versions
     this.views = views
     this.tables = tables
-    this.obsolete = parts.obsolete
+    this.gc = parts.gc
     this.#emit = parts.emit
     this.#log = parts.log
     this.#byteWork = parts.byteWork
@@ -124,7 +124,7 @@ export class Engine {
         this.#emit('compaction', report)
         this.#afterCommit()
       },
-      onObsolete: (files) => this.obsolete.tablesRetired(files),
+      onObsolete: (files) => this.gc.tablesRetired(files),
     })
     this.writes = new WritePath({
       views,
@@ -236,6 +236,7 @@ export class Engine {
     this.#flusher.stop(reason)
     this.#abort.abort(reason)
     this.#fenceTimer?.cancel()
+    this.gc.abandon(reason)
     if (reason.code === 'FENCED') this.#emit('fenced', { error: reason })
     else this.#emit('error', { error: reason, willRetry: false })
   }
@@ -262,8 +263,12 @@ export class Engine {
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
     await this.#flusher.drained()
-    await this.#until(deadlineMs, Promise.all([this.#compactor.drained(), this.obsolete.drained()]))
+    await this.#until(deadlineMs, this.#compactor.drained())
     await this.#until(deadlineMs, this.#byteWork.close())
+    // What was replaced may still be deleted, unless the database is not ours any more.
+    this.gc.stop()
+    await this.#until(deadlineMs, this.gc.drained())
+    this.gc.abandon(closedError())
     await this.writes.drained()
     await this.#closeLog().catch((error: unknown) => {
       problem ??= error
@@ -351,7 +356,6 @@ export class Engine {
   }
 
   #afterCommit(): void {
-    this.obsolete.manifestCommitted(this.versions.current.id)
     this.writes.resume()
     this.#compactor.kick()
   }

@@ -1,7 +1,6 @@
 import { hostname } from 'node:os'
-import { MoraineError } from '@moraine/base'
 import { CountingObjectStore, type ObjectStore, parseLocation, PrefixedObjectStore, RetryingObjectStore } from '@moraine/object-store'
-import { ObsoleteObjects } from '../gc/obsolete-objects.ts'
+import { BackgroundCollector } from '../gc/background-collector.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { VersionSet } from '../manifest/version-set.ts'
 import { ArenaPool } from '../memtable/arena.ts'
@@ -85,16 +84,19 @@ export async function openEngine(
     clock,
     random,
     onRetry: (error) => emit('error', { error, willRetry: true }),
+    onCommitted: (committed, before, edit) => gc.committed(committed, before, edit),
   })
   const tableWriter = new TableWriter({ store: retrying, tables, epoch: manifest.epoch, clock, random })
-  const obsolete = new ObsoleteObjects({
+  const gc = new BackgroundCollector({
+    ...settings,
     store: retrying,
     manifests,
+    versions,
+    views,
     tables,
-    firstManifest: manifest.id,
-    onFailed: (error) => {
-      if (error instanceof MoraineError) emit('error', { error, willRetry: true })
-    },
+    tableWriter,
+    onCollected: (report) => emit('gc', report),
+    onFailed: (error) => emit('error', { error, willRetry: true }),
   })
   const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, folder, newMemtable, emit, signal }
   const { lastSeq, localWrites } = await recoverLogs(recovery)
@@ -108,7 +110,7 @@ export async function openEngine(
     views,
     tables,
     tableWriter,
-    obsolete,
+    gc,
     byteWork,
     newMemtable,
     log,

@@ -31,6 +31,7 @@ import type {
   ObjectStoreTraits,
   PutOptions,
   PutOutcome,
+  UnfinishedUploads,
 } from '../object-store.ts'
 import type { LeanGet, LeanResponse } from './lean-get.ts'
 import { readBody } from './read-body.ts'
@@ -43,6 +44,7 @@ import {
   DEFAULT_PART_SIZE_BYTES,
   type S3ObjectStoreOptions,
 } from './s3-options.ts'
+import { S3UnfinishedUploads } from './unfinished-uploads.ts'
 import { uploadParts } from './upload-parts.ts'
 
 interface Call {
@@ -55,6 +57,7 @@ interface Call {
 export class S3ObjectStore implements ObjectStore {
   readonly url: string
   readonly traits: ObjectStoreTraits
+  readonly uploads: UnfinishedUploads
   readonly #bucket: string
   readonly #endpoint: string | undefined
   readonly #client: S3Client
@@ -87,6 +90,15 @@ export class S3ObjectStore implements ObjectStore {
     }
     this.url = `s3://${options.bucket}`
     this.traits = { orderedList: !options.bucket.endsWith('--x-s3'), multipart: this.#multipart }
+    this.uploads = new S3UnfinishedUploads(options.bucket, async (doing, write, command, signal) => {
+      const call = { doing, write, signal }
+      const withItsSignal = Object.assign(command, { input: withSignal(command.input, signal) })
+      try {
+        return await this.#admitted(call, () => this.#send(withItsSignal, signal))
+      } catch (error) {
+        throw this.#mapped(error, call)
+      }
+    })
   }
 
   async get(key: string, options?: GetOptions): Promise<ObjectBody | undefined> {

@@ -11,6 +11,7 @@ import type {
   ObjectStoreTraits,
   PutOptions,
   PutOutcome,
+  UnfinishedUploads,
 } from '../object-store.ts'
 
 /**
@@ -63,6 +64,19 @@ export class PrefixedObjectStore implements ObjectStore {
     return this.#inner.deleteMany(
       keys.map((key) => this.#outward(key)),
       options,
+    )
+  }
+
+  get uploads(): UnfinishedUploads | undefined {
+    const { uploads } = this.#inner
+    return (
+      uploads && {
+        list: async (prefix, options) => {
+          const found = await uploads.list(this.#outward(prefix), options)
+          return found.map((upload) => ({ ...upload, key: upload.key.slice(this.#prefix.length) }))
+        },
+        abort: (upload, options) => uploads.abort({ ...upload, key: this.#outward(upload.key) }, options),
+      }
     )
   }
 

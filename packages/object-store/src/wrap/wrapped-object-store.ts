@@ -11,6 +11,7 @@ import type {
   ObjectStoreTraits,
   PutOptions,
   PutOutcome,
+  UnfinishedUploads,
 } from '../object-store.ts'
 
 export type StoreOperation = 'get' | 'put' | 'head' | 'list' | 'delete' | 'deleteMany'
@@ -72,6 +73,17 @@ export abstract class WrappedObjectStore implements ObjectStore {
   deleteMany(keys: readonly string[], options?: CallOptions): Promise<void> {
     const call = { ...storeCall('deleteMany', keys[0] ?? '', options), keyCount: keys.length }
     return this.around(call, () => this.inner.deleteMany(keys, options))
+  }
+
+  /** Counted and retried as what they are like: a listing and a deletion. */
+  get uploads(): UnfinishedUploads | undefined {
+    const { uploads } = this.inner
+    return (
+      uploads && {
+        list: (prefix, options) => this.around(storeCall('list', prefix, options), () => uploads.list(prefix, options)),
+        abort: (upload, options) => this.around(storeCall('delete', upload.key, options), () => uploads.abort(upload, options)),
+      }
+    )
   }
 
   close(): Promise<void> {

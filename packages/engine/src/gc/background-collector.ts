@@ -1,0 +1,298 @@
+import { type Clock, isMoraineError, MoraineError, SerialQueue, type Timer } from '@moraine/base'
+import type { ObjectStore } from '@moraine/object-store'
+import type { ManifestId } from '../layout/numbers.ts'
+import { baseName, type FileId, sstName } from '../layout/object-names.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import type { ManifestStore } from '../manifest/manifest-store.ts'
+import type { TableFile } from '../manifest/table-file.ts'
+import { filesOf } from '../manifest/version.ts'
+import type { VersionEdit } from '../manifest/version-edit.ts'
+import type { VersionSet } from '../manifest/version-set.ts'
+import type { ViewRegistry } from '../read/read-view.ts'
+import type { TableStore } from '../table/table-store.ts'
+import type { TableWriter } from '../table/table-writer.ts'
+import { type CollectionReport, reportOf } from './collection-report.ts'
+import { type CollectingOwner, deleteGarbage, listPinsTwice, livePins, planGarbage } from './collector.ts'
+import { MANIFESTS_KEPT } from './reachability.ts'
+import { RootFiles } from './root-files.ts'
+import { isOwed } from './root-manifest.ts'
+
+/**
+ * Superseded manifests are deleted whenever a manifest's number divides by this. It is the number that counts and not the
+ * commits of one process, because a database may have many short-lived owners.
+ */
+const MANIFESTS_PER_DELETE = 64
+
+/** What a database has collected since it was opened. */
+export interface GcStats {
+  readonly deletedTables: number
+  readonly deletedManifests: number
+  /** Bytes of tables and base objects. */
+  readonly deletedBytes: number
+  /** Replaced files that a checkpoint or a pin still keeps. */
+  readonly keptFiles: number
+  readonly sweeps: number
+}
+
+export interface BackgroundCollectorOptions {
+  readonly store: ObjectStore
+  readonly manifests: ManifestStore
+  readonly versions: VersionSet
+  readonly views: ViewRegistry
+  readonly tables: TableStore
+  readonly tableWriter: TableWriter
+  readonly clock: Clock
+  /** How often a writer that has committed something looks for orphans; 0 for never. */
+  readonly gcIntervalMs: number
+  readonly gcGraceMs: number
+  readonly onCollected: (report: CollectionReport) => void
+  /** Garbage stays for another time. */
+  readonly onFailed: (error: MoraineError) => void
+}
+
+/** A file that left the current version. */
+interface Candidate {
+  readonly name: string
+  readonly sizeBytes: number
+  readonly kind: 'table' | 'base'
+  /** The first manifest that is known not to name it. */
+  readonly goneSince: ManifestId
+}
+
+/**
+ * Collects behind the owner's back, at little cost: no request while nothing is replaced, and then one look at the pins
+ * (see `collector.ts` for why it is two listings) and one deletion for all that has come together.
+ *
+ * Candidates are files that the owner's own commits replaced, and those of deleted checkpoints. A candidate that is gone
+ * since manifest n is needed by an open pin below n, and by an exact pin or a checkpoint of a manifest below n that
+ * names it; everything of this process that reads has let go of it before it became a candidate, or is asked. What is
+ * kept is looked at again with the next candidates.
+ *
+ * Orphans of crashes are left to `sweep`.
+ */
+export class BackgroundCollector {
+  readonly #options: BackgroundCollectorOptions
+  readonly #roots: RootFiles
+  readonly #turns = new SerialQueue()
+  readonly #abort = new AbortController()
+  readonly #candidates = new Map<FileId, Candidate>()
+  /** Manifests of checkpoints that were deleted: their files are still to become candidates. */
+  readonly #dropped = new Set<ManifestId>()
+  /** Superseded manifests are to be deleted with the next collection. */
+  #manifestsDue = false
+  #queued = false
+  #sweptManifest: ManifestId | undefined
+  #timer: Timer | undefined
+  #deletedTables = 0
+  #deletedManifests = 0
+  #deletedBytes = 0
+  #sweeps = 0
+
+  constructor(options: BackgroundCollectorOptions) {
+    this.#options = options
+    this.#roots = new RootFiles(options.manifests)
+    if (options.versions.current.id % MANIFESTS_PER_DELETE === 0) {
+      this.#manifestsDue = true
+      this.#kick()
+    }
+    if (options.gcIntervalMs > 0) this.#armSweep()
+  }
+
+  /** These tables are in no version that anybody in this process reads. */
+  tablesRetired(files: readonly TableFile[]): void {
+    const goneSince = this.#options.versions.current.id
+    let added = false
+    for (const { id, origin, sizeBytes } of files) {
+      this.#options.tables.forget(id)
+      // What another database wrote is for its own collector.
+      if (origin !== undefined) continue
+      this.#candidates.set(id, { name: sstName(id), sizeBytes, kind: 'table', goneSince })
+      added = true
+    }
+    if (added) this.#kick()
+  }
+
+  /** A manifest was committed. */
+  committed(manifest: Manifest, before: Manifest, edit: VersionEdit | undefined): void {
+    // A restored checkpoint brings files back.
+    if (this.#candidates.size > 0) for (const { file } of edit?.added ?? []) this.#candidates.delete(file.id)
+    if (before.base !== undefined && before.base.id !== manifest.base?.id) {
+      const { id, sizeBytes } = before.base
+      this.#candidates.set(id, { name: baseName(id), sizeBytes, kind: 'base', goneSince: manifest.id })
+    }
+    const listed = new Set(manifest.checkpoints.map(({ manifestId }) => manifestId))
+    if (listed.has(manifest.id)) this.#roots.remember(manifest)
+    for (const { manifestId } of before.checkpoints) if (!listed.has(manifestId)) this.#dropped.add(manifestId)
+    if (manifest.id % MANIFESTS_PER_DELETE === 0 || this.#dropped.size > 0) {
+      this.#manifestsDue = true
+      this.#kick()
+    }
+  }
+
+  stats(): GcStats {
+    return {
+      deletedTables: this.#deletedTables,
+      deletedManifests: this.#deletedManifests,
+      deletedBytes: this.#deletedBytes,
+      keptFiles: this.#candidates.size,
+      sweeps: this.#sweeps,
+    }
+  }
+
+  /** Deletes everything that nothing refers to, also what earlier owners left. */
+  sweep(signal: AbortSignal = this.#abort.signal): Promise<CollectionReport> {
+    return this.#turns.run(async () => {
+      const { store, manifests, versions, gcGraceMs } = this.#options
+      const sweptManifest = versions.current.id
+      const owner: CollectingOwner = { capture: () => versions.betweenCommits((newest) => ({ newest, busy: this.#busy() }), signal) }
+      const plan = await planGarbage({ store, manifests, owner, rules: { graceMs: gcGraceMs, force: false }, signal })
+      await deleteGarbage(plan, { store, manifests, signal })
+      for (const { id } of plan.objects) this.#candidates.delete(id)
+      this.#sweptManifest = sweptManifest
+      this.#sweeps++
+      return this.#reported(reportOf(plan))
+    })
+  }
+
+  /** Resolves when every deletion under way has ended. */
+  drained(): Promise<void> {
+    return this.#turns.drained()
+  }
+
+  /** Sets no more timers; what the owner has replaced is still deleted. */
+  stop(): void {
+    this.#timer?.cancel()
+    this.#timer = undefined
+  }
+
+  /** Ends what is under way and starts nothing new. */
+  abandon(reason: unknown): void {
+    this.stop()
+    this.#abort.abort(reason)
+  }
+
+  #kick(): void {
+    if (this.#queued || this.#abort.signal.aborted) return
+    this.#queued = true
+    this.#turns
+      .run(() => {
+        this.#queued = false
+        return this.#collect()
+      })
+      .catch((error: unknown) => this.#failed(error))
+  }
+
+  async #collect(): Promise<void> {
+    const { store, manifests, versions } = this.#options
+    const { signal } = this.#abort
+    // Everything below is judged by this manifest; the pins are listed after it.
+    const newest = versions.current
+    const { pins, storeTimeMs } = await listPinsTwice(store, signal)
+    const living = livePins(pins, storeTimeMs)
+    const lapsed = pins.filter((pin) => !living.includes(pin)).map(({ name }) => name)
+    const openFrom = Math.min(...living.filter(({ scope }) => scope === 'from').map(({ manifestId }) => manifestId))
+    const exact = living.filter(({ scope, manifestId }) => scope === 'only' && manifestId < newest.id)
+    const roots = new Set<ManifestId>([...newest.checkpoints, ...exact].map(({ manifestId }) => manifestId))
+
+    await this.#addDropped(newest, signal)
+    const garbage = new Map([...this.#candidates].filter(([, { goneSince }]) => goneSince <= newest.id && goneSince <= openFrom))
+    for (const id of filesInUse(newest, this.#busy())) garbage.delete(id)
+    for (const root of roots) {
+      if (garbage.size === 0) break
+      const needed = await this.#roots.of(root, signal)
+      if (!(needed instanceof MoraineError)) for (const id of garbage.keys()) if (needed.has(id)) garbage.delete(id)
+      if (needed instanceof MoraineError && isOwed(root, newest, living)) throw needed
+    }
+    this.#roots.retain(roots, newest.id)
+
+    const doomed = await this.#supersededManifests(newest, (id) => id >= openFrom || roots.has(id), signal)
+    if (doomed.length > 0) await manifests.delete(doomed, signal)
+    const names = [...[...garbage.values()].map(({ name }) => name), ...lapsed]
+    if (names.length > 0) await store.deleteMany(names, { signal })
+    for (const id of garbage.keys()) this.#candidates.delete(id)
+    if (names.length === 0 && doomed.length === 0) return
+    const tables = [...garbage.values()].filter(({ kind }) => kind === 'table').length
+    this.#reported({
+      kind: 'retired',
+      tables,
+      bases: garbage.size - tables,
+      sizeBytes: [...garbage.values()].reduce((bytes, candidate) => bytes + candidate.sizeBytes, 0),
+      manifests: doomed.length,
+      pins: lapsed.length,
+      uploads: 0,
+    })
+  }
+
+  async #supersededManifests(newest: Manifest, isKept: (id: ManifestId) => boolean, signal: AbortSignal): Promise<ManifestId[]> {
+    if (!this.#manifestsDue) return []
+    const existing = await this.#options.manifests.allIds(signal)
+    this.#manifestsDue = false
+    return existing.filter((id) => id < newest.id - MANIFESTS_KEPT && !isKept(id))
+  }
+
+  /** Makes the files of deleted checkpoints candidates. */
+  async #addDropped(newest: Manifest, signal: AbortSignal): Promise<void> {
+    for (const id of this.#dropped) {
+      const manifest = await this.#options.manifests.read(id, signal)
+      this.#dropped.delete(id)
+      if (manifest === undefined) continue
+      for (const file of filesOf(manifest.version)) {
+        if (file.origin !== undefined || this.#candidates.has(file.id)) continue
+        this.#candidates.set(file.id, { name: sstName(file.id), sizeBytes: file.sizeBytes, kind: 'table', goneSince: newest.id })
+      }
+      if (manifest.base !== undefined) {
+        const { id: base, sizeBytes } = manifest.base
+        this.#candidates.set(base, { name: baseName(base), sizeBytes, kind: 'base', goneSince: newest.id })
+      }
+    }
+    // What the current version has is no candidate, however it got there.
+    for (const id of filesInUse(newest, EMPTY)) this.#candidates.delete(id)
+  }
+
+  /** What only this process knows to be in use. */
+  #busy(): Set<FileId> {
+    const { tableWriter, manifests, views } = this.#options
+    const busy = new Set([...tableWriter.unpublished, ...manifests.unsettledBases])
+    for (const version of views.heldVersions()) for (const file of filesOf(version)) busy.add(file.id)
+    return busy
+  }
+
+  #reported(report: CollectionReport): CollectionReport {
+    this.#deletedTables += report.tables
+    this.#deletedManifests += report.manifests
+    this.#deletedBytes += report.sizeBytes
+    this.#options.onCollected(report)
+    return report
+  }
+
+  #failed(error: unknown): void {
+    if (this.#abort.signal.aborted) return
+    const known = isMoraineError(error) ? error : new MoraineError('INTERNAL', 'a defect stopped a collection', { cause: error })
+    this.#options.onFailed(known)
+  }
+
+  #armSweep(): void {
+    this.#timer = this.#options.clock.setTimer(
+      this.#options.gcIntervalMs,
+      () => {
+        void this.#sweepIfChanged().finally(() => {
+          if (this.#timer !== undefined) this.#armSweep()
+        })
+      },
+      { unref: true },
+    )
+  }
+
+  async #sweepIfChanged(): Promise<void> {
+    if (this.#options.versions.current.id === this.#sweptManifest) return
+    await this.sweep().catch((error: unknown) => this.#failed(error))
+  }
+}
+
+const EMPTY: ReadonlySet<FileId> = new Set()
+
+function* filesInUse(newest: Manifest, busy: ReadonlySet<FileId>): Generator<FileId> {
+  for (const file of filesOf(newest.version)) yield file.id
+  if (newest.base !== undefined) yield newest.base.id
+  yield* busy
+}

@@ -1,0 +1,164 @@
+import type { ListedPin } from '../checkpoint/pins.ts'
+import { isLapsed, protects } from '../checkpoint/pins.ts'
+import type { Epoch, ManifestId } from '../layout/numbers.ts'
+import { epochOfFile, type FileId } from '../layout/object-names.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import { filesOf } from '../manifest/version.ts'
+
+/** An object under `sst/` or `base/`. */
+export interface DataObject {
+  readonly name: string
+  readonly id: FileId
+  readonly kind: 'table' | 'base'
+  readonly sizeBytes: number
+  /** The store's own time of the last write. */
+  readonly lastModifiedMs: number
+}
+
+/** A multipart upload that was begun and neither completed nor aborted. */
+export interface LeftUpload {
+  readonly name: string
+  readonly uploadId: string
+  readonly begunAtMs: number
+}
+
+/** What a collector found, in the order in which it must look: see `collector.ts`. */
+export interface CollectionFacts {
+  readonly objects: readonly DataObject[]
+  /** Names in the database's folders that are nobody's we know: never touched. */
+  readonly unknown: readonly string[]
+  readonly newest: Manifest
+  /** Set when the owner itself collects. */
+  readonly owner?: OwnerFacts | undefined
+  readonly pins: readonly ListedPin[]
+  /** The store's clock when the pins were listed. */
+  readonly storeTimeMs: number
+  /** Every manifest that exists. */
+  readonly manifests: readonly ManifestId[]
+  /** The manifests that `keptManifests` names, read. */
+  readonly roots: readonly Manifest[]
+  readonly uploads: readonly LeftUpload[]
+}
+
+export interface OwnerFacts {
+  /** Uploads in flight, base objects of a commit that is not settled, and tables that a read of this process uses. */
+  readonly busy: ReadonlySet<FileId>
+}
+
+export interface CollectionRules {
+  /** Younger objects, by the store's clock, stay. */
+  readonly graceMs: number
+  /** Deletes even an implausible share of the files. */
+  readonly force: boolean
+}
+
+/** What is to be deleted, and how much stays for which reason. */
+export interface CollectionPlan {
+  readonly newestManifest: ManifestId
+  readonly epoch: Epoch
+  readonly manifests: readonly ManifestId[]
+  readonly objects: readonly DataObject[]
+  /** Names of lapsed leases. */
+  readonly pins: readonly string[]
+  readonly uploads: readonly LeftUpload[]
+  readonly kept: {
+    /** Objects that the newest manifest, a checkpoint or a pin needs. */
+    readonly reachable: number
+    /** Unreachable objects that may be a newer owner's, or that this owner still uses. */
+    readonly inUse: number
+    /** Unreachable objects within the grace period. */
+    readonly young: number
+    readonly manifests: number
+    readonly pins: number
+  }
+  readonly unknown: readonly string[]
+  /** Why this plan looks wrong; only `force` carries it out. */
+  readonly objection: string | undefined
+}
+
+/**
+ * Superseded manifests that stay: for people who look, and for openers that listed just before a commit. Nothing
+ * depends on them: an opener that finds its manifest gone lists again.
+ */
+export const MANIFESTS_KEPT = 16
+
+/** A plan that deletes more than this share of all files needs `force`, unless there are only a few. */
+const PLAUSIBLE_SHARE = 0.5
+const PLAUSIBLE_COUNT = 32
+
+/** The manifests that checkpoints and living pins keep, apart from the newest one and those after it. */
+export function keptManifests(
+  newest: Manifest,
+  pins: readonly ListedPin[],
+  storeTimeMs: number,
+  existing: readonly ManifestId[],
+): Set<ManifestId> {
+  const kept = new Set<ManifestId>(newest.checkpoints.map((checkpoint) => checkpoint.manifestId))
+  for (const pin of pins) {
+    if (isLapsed(pin, storeTimeMs)) continue
+    if (pin.scope === 'only') kept.add(pin.manifestId)
+    else for (const id of existing) if (protects(pin, id)) kept.add(id)
+  }
+  for (const id of kept) if (id >= newest.id) kept.delete(id)
+  return kept
+}
+
+/**
+ * The data objects that a manifest needs. Tables of other origins are included: their names are as unique, and holding
+ * too much never hurts.
+ */
+export function* filesKeptBy(manifest: Pick<Manifest, 'version' | 'base'>): Generator<FileId> {
+  for (const file of filesOf(manifest.version)) yield file.id
+  if (manifest.base !== undefined) yield manifest.base.id
+}
+
+/**
+ * Decides what is garbage. Why it is safe: whatever a later manifest will name is reachable from the newest one read, or
+ * was uploaded by its owner or a later one. Names of epochs below the newest manifest's are nobody's uploads any more,
+ * since their owner can commit nothing; so of those, what is not reachable now never will be. Names of the newest epoch
+ * are judged by their owner only, which knows what it has in flight; names of higher epochs by nobody.
+ */
+export function planCollection(facts: CollectionFacts, rules: CollectionRules): CollectionPlan {
+  const { newest, owner, storeTimeMs } = facts
+  const reachable = new Set<FileId>(filesKeptBy(newest))
+  for (const root of facts.roots) for (const id of filesKeptBy(root)) reachable.add(id)
+  const youngestMs = storeTimeMs - rules.graceMs
+  const kept = { reachable: 0, inUse: 0, young: 0, manifests: 0, pins: 0 }
+
+  const mayJudge = (id: FileId): boolean => {
+    const epoch = epochOfFile(id)
+    if (owner?.busy.has(id) === true) return false
+    return epoch < newest.epoch || (owner !== undefined && epoch === newest.epoch)
+  }
+  const objects = facts.objects.filter((object) => {
+    if (reachable.has(object.id)) kept.reachable++
+    else if (!mayJudge(object.id)) kept.inUse++
+    else if (object.lastModifiedMs > youngestMs) kept.young++
+    else return true
+    return false
+  })
+
+  const rooted = keptManifests(newest, facts.pins, storeTimeMs, facts.manifests)
+  const manifests = facts.manifests.filter((id) => id < newest.id - MANIFESTS_KEPT && !rooted.has(id))
+  kept.manifests = facts.manifests.length - manifests.length
+  const pins = facts.pins.filter((pin) => isLapsed(pin, storeTimeMs)).map((pin) => pin.name)
+  kept.pins = facts.pins.length - pins.length
+
+  const uploads = facts.uploads.filter(({ begunAtMs }) => begunAtMs <= youngestMs)
+  return {
+    newestManifest: newest.id,
+    epoch: newest.epoch,
+    manifests,
+    objects,
+    pins,
+    uploads,
+    kept,
+    unknown: facts.unknown,
+    objection: rules.force ? undefined : objectionTo(objects, facts.objects),
+  }
+}
+
+function objectionTo(garbage: readonly DataObject[], all: readonly DataObject[]): string | undefined {
+  if (garbage.length <= PLAUSIBLE_COUNT || garbage.length <= all.length * PLAUSIBLE_SHARE) return undefined
+  return `${garbage.length} of ${all.length} files would be deleted, which is more than half; look at the plan (dryRun), then collect with force`
+}
