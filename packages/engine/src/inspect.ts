@@ -1,5 +1,6 @@
 /** The inside of the engine for tools and tests. No promise is made about it: it changes with the engine. */
 export { type OperationVisitor, visitOperations } from './batch/batch-codec.ts'
+export { createPin, isLapsed, type ListedPin, listPins, type Pin, releasePin } from './checkpoint/pins.ts'
 export {
   BASE_PREFIX,
   baseName,
