@@ -48,6 +48,9 @@ export interface CompactorOptions {
 
 const RETRY_MS = 1_000
 
+/** Somebody has to restore the table first. */
+const DAMAGE_RETRY_MS = 60_000
+
 /** Runs compactions one at a time, in the background and by request, until every level is within its size. */
 export class Compactor {
   readonly #options: CompactorOptions
@@ -96,12 +99,14 @@ export class Compactor {
         if (!worked) return
       } catch (error) {
         if (signal.aborted) return
-        if (!isMoraineError(error, 'UNAVAILABLE')) {
+        // A damaged or missing table wedges the compactions that need it, and nothing else: what is whole stays readable.
+        const damaged = isMoraineError(error, 'CORRUPTION')
+        if (!damaged && !isMoraineError(error, 'UNAVAILABLE')) {
           this.#options.onFailed(error)
           return
         }
         this.#options.onRetry(error)
-        await sleep(clock, RETRY_MS, signal).catch(() => {})
+        await sleep(clock, damaged ? DAMAGE_RETRY_MS : RETRY_MS, signal).catch(() => {})
       }
     }
   }
