@@ -1,4 +1,4 @@
-import { type Clock, isMoraineError, MoraineError, SerialQueue, sleep } from '@moraine/base'
+import { type Clock, isMoraineError, MoraineError, SerialQueue, sleep, type Timer } from '@moraine/base'
 import type { SstWriterSettings } from '@moraine/sstable'
 import type { KeyRange } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -8,9 +8,11 @@ import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
-import type { CompactionPlan, LeveledSettings } from './compaction-plan.ts'
-import { pickLeveled } from './pick-leveled.ts'
-import { deepestLevel, pickManual } from './pick-manual.ts'
+import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext } from './compaction-plan.ts'
+import { CompactionTotals } from './compaction-totals.ts'
+import { compactionScores, pickCompaction } from './pick-compaction.ts'
+import { manualTarget, type ManualStep, pickManual, pickManualRewrite, tablesOf } from './pick-manual.ts'
+import { nextAgeAtMs } from './pick-tables.ts'
 import { runCompaction } from './run-compaction.ts'
 
 /** What a compaction did; times in milliseconds, sizes in bytes. */
@@ -35,7 +37,7 @@ export interface CompactorOptions {
   readonly snapshots: SnapshotRegistry
   readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
-  readonly settings: LeveledSettings & { readonly targetFileSizeBytes: number }
+  readonly settings: CompactionSettings
   readonly writerSettings: () => SstWriterSettings
   readonly clock: Clock
   readonly onCompacted: (report: CompactionReport) => void
@@ -47,15 +49,21 @@ export interface CompactorOptions {
 }
 
 const RETRY_MS = 1_000
+const AGE_CHECK_LEAST_MS = 1_000
+const AGE_CHECK_MOST_MS = 3_600_000
 
 /** Somebody has to restore the table first. */
 const DAMAGE_RETRY_MS = 60_000
 
-/** Runs compactions one at a time, in the background and by request, until every level is within its size. */
+/** Runs compactions one at a time, in the background and by request, until the pickers find nothing to do. */
 export class Compactor {
+  readonly totals: CompactionTotals = new CompactionTotals()
   readonly #options: CompactorOptions
   readonly #turns = new SerialQueue()
   #background: Promise<void> | undefined
+  #kicked = false
+  #running: CompactionPlan | undefined
+  #ageTimer: Timer | undefined
 
   constructor(options: CompactorOptions) {
     this.#options = options
@@ -63,40 +71,80 @@ export class Compactor {
 
   /** Looks whether there is something to do; call after every change of the version. */
   kick(): void {
+    this.#kicked = true
     if (this.#background !== undefined || this.#options.signal.aborted) return
     this.#background = this.#runBackground().finally(() => {
       this.#background = undefined
+      // A change that came between the last look and here has not been looked at.
+      if (this.#kicked) this.kick()
     })
   }
 
-  /** Brings a range down to one sorted run, level by level. */
-  compactRange(range: KeyRange): Promise<void> {
-    return this.#turns.run(async () => {
-      const target = Math.max(1, deepestLevel(this.#options.versions.current.version))
-      for (let level = 0; level < target; level++) {
-        const plan = pickManual(this.#options.versions.current.version, level, range)
-        if (plan !== undefined) await this.#compact(plan)
-      }
-    })
+  /** The compaction that runs at the moment. */
+  get running(): CompactionPlan | undefined {
+    return this.#running
+  }
+
+  /** How full each level is; 1 and above asks for a compaction. */
+  scores(): number[] {
+    return compactionScores(this.#options.versions.current.version, this.#options.settings, this.#context())
+  }
+
+  /**
+   * Brings a range down to one sorted run, level by level, and rewrites what was in its last level already, so that no
+   * tombstone and no superseded version of that time is left. In bounded steps: the background has its turns in between,
+   * or writes would be held back for as long as this takes.
+   */
+  async compactRange(range: KeyRange): Promise<void> {
+    const { versions, settings } = this.#options
+    const target = manualTarget(versions.current.version, range, settings)
+    const stale = tablesOf(versions.current.version, range)
+    for (let level = 0; level < target; level++) {
+      await this.#compactSteps(range, (rest) => pickManual(versions.current.version, level, rest, settings))
+    }
+    await this.#compactSteps(range, (rest) => pickManualRewrite(versions.current.version, target, rest, settings, stale))
   }
 
   /** Resolves when nothing is running. */
   async drained(): Promise<void> {
+    this.#ageTimer?.cancel()
     await this.#background
     await this.#turns.drained()
+  }
+
+  async #compactSteps(range: KeyRange, pick: (rest: KeyRange) => ManualStep | undefined): Promise<void> {
+    let rest: KeyRange | undefined = range
+    while (rest !== undefined) {
+      const present: KeyRange = rest
+      rest = await this.#turns.run(async () => {
+        const step = pick(present)
+        if (step !== undefined) await this.#compact(step.plan)
+        return step?.rest
+      })
+    }
+  }
+
+  #context(): PickContext {
+    const { snapshots, clock } = this.#options
+    return {
+      oldestSnapshot: snapshots.held()[0],
+      nowMs: clock.nowMs(),
+      running: this.#running === undefined ? [] : [this.#running],
+    }
   }
 
   async #runBackground(): Promise<void> {
     const { signal, clock } = this.#options
     while (!signal.aborted) {
+      this.#kicked = false
       try {
         const worked = await this.#turns.run(async () => {
-          const plan = pickLeveled(this.#options.versions.current.version, this.#options.settings)
+          const plan = pickCompaction(this.#options.versions.current.version, this.#options.settings, this.#context())
           if (plan === undefined) return false
           await this.#compact(plan)
           return true
         })
-        if (!worked) return
+        if (!worked) return this.#armAgeTimer()
       } catch (error) {
         if (signal.aborted) return
         // A damaged or missing table wedges the compactions that need it, and nothing else: what is whole stays readable.
@@ -111,7 +159,26 @@ export class Compactor {
     }
   }
 
+  /** Looks again when the oldest table has become too old; in between only changes of the version matter. */
+  #armAgeTimer(): void {
+    const { clock, versions, settings } = this.#options
+    this.#ageTimer?.cancel()
+    const dueAtMs = nextAgeAtMs(versions.current.version, settings)
+    if (dueAtMs === undefined) return
+    const delayMs = Math.min(Math.max(dueAtMs - clock.nowMs(), AGE_CHECK_LEAST_MS), AGE_CHECK_MOST_MS)
+    this.#ageTimer = clock.setTimer(delayMs, () => this.kick(), { unref: true })
+  }
+
   async #compact(plan: CompactionPlan): Promise<void> {
+    this.#running = plan
+    try {
+      await this.#runAndCommit(plan)
+    } finally {
+      this.#running = undefined
+    }
+  }
+
+  async #runAndCommit(plan: CompactionPlan): Promise<void> {
     const { versions, views, clock, byteWork, tableWriter, snapshots, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
@@ -141,6 +208,7 @@ export class Compactor {
       },
       signal,
     )
+    this.totals.compacted(plan, levelBytes(outputs))
     this.#options.onCompacted({
       reason: plan.reason,
       inputLevels: plan.inputs.map(({ level }) => level),
@@ -155,10 +223,4 @@ export class Compactor {
       durationMs: clock.monotonicMs() - startMs,
     })
   }
-}
-
-/** A single table without anything below it in the way only changes its level. */
-function isTrivialMove(plan: CompactionPlan): boolean {
-  const [only, ...others] = plan.inputs
-  return only !== undefined && others.length === 0 && only.files.length === 1 && only.level < plan.outputLevel
 }

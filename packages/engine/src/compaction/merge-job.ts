@@ -3,8 +3,7 @@ import type { KeyRange } from '../key/key-range.ts'
 import { type KeySpan, restrictFile, type TableFile } from '../manifest/table-file.ts'
 import { overlappingFiles, type Version } from '../manifest/version.ts'
 import type { MergeJob } from '../table/byte-work.ts'
-import type { CompactionPlan } from './compaction-plan.ts'
-import { keySpan } from './pick-leveled.ts'
+import { type CompactionPlan, keySpan } from './compaction-plan.ts'
 
 export interface MergeJobSettings {
   readonly snapshots: readonly number[]

@@ -1,78 +1,88 @@
-import { compareBytes } from '@moraine/base'
 import type { TableFile } from '../manifest/table-file.ts'
 import { LEVEL_COUNT, levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
-import type { CompactionPlan, LeveledSettings } from './compaction-plan.ts'
+import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, type PickContext, planInputs } from './compaction-plan.ts'
+import { levelZeroScore, planLevelZero } from './pick-level-zero.ts'
+
+/** Tables that one compaction takes out of a level at most, in sizes of an output table. */
+const LEVEL_WIDTH_MOST = 8
 
 /**
- * The most urgent compaction of a version, or undefined when every level is within its size. Pure: the same version and
- * settings give the same plan. Level 0 is measured by its number of tables, because every one of them is another place a
- * read has to look; deeper levels by their bytes.
+ * The most urgent compaction of a leveled tree, or undefined when every level is within its size. Pure: the same version
+ * and settings give the same plan. Every plan moves tables to a deeper level, or leaves fewer of them in level 0, so
+ * that plan after plan comes to an end.
  */
-export function pickLeveled(version: Version, settings: LeveledSettings): CompactionPlan | undefined {
-  let worst = -1
-  let worstScore = 1
-  for (let level = 0; level < LEVEL_COUNT - 1; level++) {
-    const score = scoreOf(version, level, settings)
-    if (score >= worstScore) {
-      worst = level
-      worstScore = score === worstScore && worst >= 0 ? worstScore : score
-    }
+export function pickLeveled(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
+  const full = leveledScores(version, settings, context)
+    .map((score, level) => ({ score, level }))
+    .filter(({ score }) => score >= 1)
+    .sort((a, b) => b.score - a.score || a.level - b.level)
+  for (const { level } of full) {
+    const plan = level === 0 ? planLevelZero(version, settings, context) : planLevel(version, level, settings, context)
+    if (plan !== undefined) return plan
   }
-  if (worst < 0) return undefined
-  return worst === 0 ? planLevelZero(version) : planLevel(version, worst)
+  return undefined
 }
 
-/** How full a level is: 1 and above asks for a compaction. */
-export function scoreOf(version: Version, level: number, settings: LeveledSettings): number {
-  const files = version.levels[level] as readonly TableFile[]
-  if (level === 0) return files.length / settings.level0CompactionTrigger
-  const limit = levelLimitBytes(level, settings)
-  // At the limit is full enough only when something can move: an empty level never asks.
-  return files.length === 0 ? 0 : levelBytes(files) / (limit + 1)
+/** How full each level is, without what running compactions are taking away; 1 and above asks for a compaction. */
+export function leveledScores(version: Version, settings: CompactionSettings, context: PickContext): number[] {
+  const leaving = new Set(context.running.flatMap(({ inputs }) => inputs.flatMap(({ files }) => files)))
+  return version.levels.map((all, level) => {
+    const files = leaving.size === 0 ? all : all.filter((file) => !leaving.has(file))
+    if (files.length === 0) return 0
+    if (level === 0) return levelZeroScore(files, settings)
+    // The last level has nowhere to go. A level that is exactly full does not ask yet.
+    return level === LEVEL_COUNT - 1 ? 0 : levelBytes(files) / (levelLimitBytes(level, settings) + 1)
+  })
 }
 
-export function levelLimitBytes(level: number, settings: LeveledSettings): number {
+export function levelLimitBytes(level: number, settings: CompactionSettings): number {
   return settings.levelBaseSizeBytes * settings.levelSizeMultiplier ** (level - 1)
 }
 
-/** All of level 0 with everything of level 1 that it touches. */
-function planLevelZero(version: Version): CompactionPlan {
-  const files = version.levels[0] as readonly TableFile[]
-  const [smallest, largest] = keySpan(files)
-  const below = overlappingFiles(version.levels[1] as readonly TableFile[], smallest, largest)
-  return { reason: 'level0-count', inputs: inputs([0, files], [1, below]), outputLevel: 1 }
-}
-
-/** The table of the level that drags the fewest bytes of the next level along, for each byte of its own. */
-function planLevel(version: Version, level: number): CompactionPlan {
+/**
+ * The table of a level that drags the fewest bytes of the next level along for each byte of its own; of equals the one
+ * whose newest write is oldest, so that cold data sinks first and no range is picked for ever. Its neighbours
+ * come along while the level is still too full and they drag nothing more: a commit costs requests, whatever it moves.
+ */
+function planLevel(
+  version: Version,
+  level: number,
+  settings: CompactionSettings,
+  context: PickContext,
+): CompactionPlan | undefined {
   const files = version.levels[level] as readonly TableFile[]
   const next = version.levels[level + 1] as readonly TableFile[]
-  let chosen = files[0] as TableFile
-  let chosenBelow: TableFile[] = []
-  let least = Number.POSITIVE_INFINITY
-  for (const file of files) {
-    const below = overlappingFiles(next, file.smallestKey, file.largestKey)
-    const ratio = levelBytes(below) / file.sizeBytes
-    if (ratio < least) {
-      least = ratio
-      chosen = file
-      chosenBelow = below
-    }
+  const ranked = files
+    .map((file, at) => ({ file, at, ratio: levelBytes(overlapping(next, [file])) / file.sizeBytes }))
+    .sort((a, b) => a.ratio - b.ratio || a.file.largestSeq - b.file.largestSeq || a.at - b.at)
+  for (const { file, at } of ranked) {
+    const below = overlapping(next, [file])
+    const excess = Math.min(
+      levelBytes(files) - levelLimitBytes(level, settings),
+      LEVEL_WIDTH_MOST * settings.targetFileSizeBytes,
+    )
+    const chosen = withNeighbours(files, at, (group) => levelBytes(group) <= excess && overlapping(next, group).length === below.length)
+    const plan = planOf(level, chosen, below)
+    if (mayRun(plan, context)) return plan
+    const alone = planOf(level, [file], below)
+    if (mayRun(alone, context)) return alone
   }
-  return { reason: 'level-size', inputs: inputs([level, [chosen]], [level + 1, chosenBelow]), outputLevel: level + 1 }
+  return undefined
 }
 
-function inputs(...levels: [number, readonly TableFile[]][]): CompactionPlan['inputs'] {
-  return levels.filter(([, files]) => files.length > 0).map(([level, files]) => ({ level, files }))
+function planOf(level: number, files: readonly TableFile[], below: readonly TableFile[]): CompactionPlan {
+  return { reason: 'level-size', inputs: planInputs([level, files], [level + 1, below]), outputLevel: level + 1 }
 }
 
-/** Smallest and largest key of a set of tables. */
-export function keySpan(files: readonly TableFile[]): [Uint8Array, Uint8Array] {
-  let smallest = (files[0] as TableFile).smallestKey
-  let largest = (files[0] as TableFile).largestKey
-  for (const file of files) {
-    if (compareBytes(file.smallestKey, smallest) < 0) smallest = file.smallestKey
-    if (compareBytes(file.largestKey, largest) > 0) largest = file.largestKey
-  }
-  return [smallest, largest]
+/** The table at `at` and as many of its neighbours, right before left, as the group may take. */
+function withNeighbours(files: readonly TableFile[], at: number, allowed: (group: readonly TableFile[]) => boolean): TableFile[] {
+  let start = at
+  let end = at + 1
+  while (end < files.length && allowed(files.slice(start, end + 1))) end++
+  while (start > 0 && allowed(files.slice(start - 1, end))) start--
+  return files.slice(start, end)
+}
+
+function overlapping(next: readonly TableFile[], group: readonly TableFile[]): TableFile[] {
+  return overlappingFiles(next, ...keySpan(group))
 }

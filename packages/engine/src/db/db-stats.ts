@@ -1,4 +1,6 @@
 import type { Engine } from '../recovery/engine.ts'
+import { sortedRuns, spaceAmplification } from '../compaction/compaction-totals.ts'
+import type { CompactionReason } from '../compaction/compaction-plan.ts'
 import type { GcStats } from '../gc/background-collector.ts'
 import { levelBytes } from '../manifest/version.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
@@ -13,6 +15,32 @@ export interface LevelStats {
   readonly entries: number
   /** Keys and values before compression. */
   readonly rawBytes: number
+  /** How full the level is for the compaction style in use; 1 and above asks for a compaction. */
+  readonly score: number
+  /** Since opening, in bytes of tables: read out of the level by compactions, written into it by flushes and compactions. */
+  readonly compactedFromBytes: number
+  readonly writtenBytes: number
+  /** Since opening: bytes that came into the level by a change of the manifest alone. */
+  readonly movedBytes: number
+}
+
+/** What compaction has done since opening, and the shape it left. Sizes in bytes of tables. */
+export interface CompactionStats {
+  readonly style: 'leveled' | 'tiered'
+  readonly compactions: number
+  /** Compactions that only changed the level of tables. */
+  readonly trivialMoves: number
+  readonly flushedBytes: number
+  readonly readBytes: number
+  readonly writtenBytes: number
+  /** Bytes written by flushes and compactions for each byte flushed; 1 before the first flush. */
+  readonly writeAmplification: number
+  /** All bytes over those of the oldest sorted run: an upper bound while writes mostly replace keys that exist. */
+  readonly spaceAmplification: number
+  /** Tables of level 0 and non-empty levels: the places a read without filters looks into. */
+  readonly sortedRuns: number
+  /** Why the compaction that runs now was chosen; undefined when none runs. */
+  readonly running: CompactionReason | undefined
 }
 
 /** A picture of a database at one moment. Sizes in bytes. */
@@ -28,9 +56,12 @@ export interface DbStats {
   readonly durableSequence: number
   readonly memtables: { readonly count: number; readonly sizeBytes: number; readonly entries: number }
   readonly levels: readonly LevelStats[]
+  readonly compaction: CompactionStats
   readonly files: number
   readonly sizeBytes: number
   readonly snapshots: number
+  /** Checkpoints listed and not expired. */
+  readonly checkpoints: number
   readonly writes: { readonly stalls: number; readonly held: number }
   readonly wal: WalStats
   readonly gc: GcStats
@@ -43,12 +74,19 @@ export function dbStats(engine: Engine): DbStats {
   const view = engine.views.current
   const manifest = engine.versions.current
   const memtables = [view.active, ...view.sealed]
+  const { compactor } = engine
+  const { totals } = compactor
+  const scores = compactor.scores()
   const levels = view.version.levels.map((files, level) => ({
     level,
     files: files.length,
     sizeBytes: levelBytes(files),
     entries: files.reduce((count, file) => count + file.entryCount, 0),
     rawBytes: files.reduce((bytes, file) => bytes + file.rawBytes, 0),
+    score: scores[level] ?? 0,
+    compactedFromBytes: totals.levels[level]?.readBytes ?? 0,
+    writtenBytes: totals.levels[level]?.writtenBytes ?? 0,
+    movedBytes: totals.levels[level]?.movedBytes ?? 0,
   }))
   return {
     databaseId: engine.databaseId,
@@ -63,9 +101,22 @@ export function dbStats(engine: Engine): DbStats {
       entries: memtables.reduce((count, memtable) => count + memtable.entryCount, 0),
     },
     levels,
+    compaction: {
+      style: engine.settings.compactionStyle,
+      compactions: totals.compactions,
+      trivialMoves: totals.trivialMoves,
+      flushedBytes: totals.flushedBytes,
+      readBytes: totals.readBytes,
+      writtenBytes: totals.writtenBytes,
+      writeAmplification: totals.writeAmplification,
+      spaceAmplification: spaceAmplification(view.version),
+      sortedRuns: sortedRuns(view.version),
+      running: compactor.running?.reason,
+    },
     files: levels.reduce((count, level) => count + level.files, 0),
     sizeBytes: levels.reduce((bytes, level) => bytes + level.sizeBytes, 0),
     snapshots: engine.snapshots.count,
+    checkpoints: engine.checkpoints.list().length,
     writes: { stalls: engine.writes.stallCount, held: engine.writes.heldWrites },
     wal: engine.walStats(),
     gc: engine.gc.stats(),

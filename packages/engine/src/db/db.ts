@@ -1,10 +1,12 @@
 import { abortError, copyRange, MoraineError } from '@moraine/base'
 import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { WriteBatch } from '../batch/write-batch.ts'
+import type { VersionDiff } from '../checkpoint/diff-versions.ts'
 import type { Entry } from '../read/scan-cursor.ts'
 import type { Engine, EngineScan } from '../recovery/engine.ts'
 import type { EngineEvents } from '../recovery/engine-event.ts'
 import type { Durability } from '../write/write-path.ts'
+import { type Checkpoint, type CheckpointOptions, checkpointReference, checkpointRequest, publicCheckpoint } from './checkpoint-options.ts'
 import { type DbStats, dbStats } from './db-stats.ts'
 import type { EventListeners, EventName } from './event-listeners.ts'
 import { KeyScratch } from './key-scratch.ts'
@@ -158,6 +160,37 @@ export class Db {
       const keys = plainRange('compact', range)
       await this.#engine.flush()
       await this.#engine.compactRange(keys)
+    })
+  }
+
+  /**
+   * Makes the present state durable under a name of its own, to be opened, cloned or restored later. What was written
+   * before this call is part of it, what is written after the call is not; writes go on meanwhile. Only what is not in
+   * the store yet is uploaded, plus two requests. CONFLICT when the name is in use.
+   */
+  checkpoint(options?: CheckpointOptions): Promise<Checkpoint> {
+    return this.#guard(() => this.#engine.checkpoints.take(checkpointRequest(options)).then(publicCheckpoint))
+  }
+
+  /** The checkpoints that exist, oldest first. No I/O: the owner knows them all. */
+  async checkpoints(): Promise<Checkpoint[]> {
+    this.#engine.ensureOpen()
+    return this.#engine.checkpoints.list().map(publicCheckpoint)
+  }
+
+  /** Gives up a checkpoint, by id or name; readers and clones that use it are not disturbed. INVALID when there is none. */
+  deleteCheckpoint(idOrName: string): Promise<void> {
+    return this.#guard(() => this.#engine.deleteCheckpoint(checkpointReference('deleteCheckpoint', idOrName)))
+  }
+
+  /**
+   * How two checkpoints differ in files: shared, only in the second, only in the first. Without a second one, the first
+   * is compared with what is flushed now.
+   */
+  diffCheckpoints(from: string, to?: string): Promise<VersionDiff> {
+    return this.#guard(() => {
+      const second = to === undefined ? undefined : checkpointReference('diffCheckpoints', to)
+      return this.#engine.checkpoints.diff(checkpointReference('diffCheckpoints', from), second)
     })
   }
 

@@ -1,5 +1,6 @@
 import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
+import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
 import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
 
 /** The write-ahead log; a word alone takes the defaults of its kind. */
@@ -68,6 +69,15 @@ export interface OpenOptions {
   readonly filterBitsPerKey?: number
   /** Size at which compaction starts another table; default 32 MiB. */
   readonly targetFileSizeBytes?: number
+  /** The shape that compaction gives the tree; default `leveled`. May differ from opening to opening. */
+  readonly compaction?: CompactionOption
+  /**
+   * A table with at least this share of tombstones, in percent, is compacted when nothing more urgent is there, so that
+   * deleted data goes and reads pass fewer tombstones; 0 never, default 50.
+   */
+  readonly compactionTombstonePercent?: number
+  /** Tables older than this are rewritten once when nothing more urgent is there; 0 (default) never, else at least 60000. */
+  readonly compactionMaxAgeMs?: number
   /** Tables in level 0 that start a compaction; default 4. */
   readonly level0CompactionTrigger?: number
   /** Tables in level 0 that hold writes back; default 16. */
@@ -118,6 +128,9 @@ const checks: OptionChecks<OpenOptions> = {
   compression: oneOfOption('none', 'lz4'),
   filterBitsPerKey: integerOption(0, 32),
   targetFileSizeBytes: integerOption(4 * 1024, GIB),
+  compaction: checkCompaction,
+  compactionTombstonePercent: integerOption(0, 100),
+  compactionMaxAgeMs: (value) => (value === 0 ? undefined : integerOption(60_000, 10 * 365 * 86_400_000)(value)),
   level0CompactionTrigger: integerOption(1, 1000),
   level0StopTrigger: integerOption(1, 10_000),
   levelBaseSizeBytes: integerOption(4 * 1024, 1024 * GIB),
@@ -147,6 +160,9 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     compression: options.compression ?? 'lz4',
     filterBitsPerKey: options.filterBitsPerKey ?? 10,
     targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
+    ...compactionSettings(options.compaction ?? 'leveled'),
+    compactionTombstonePercent: options.compactionTombstonePercent ?? 50,
+    compactionMaxAgeMs: options.compactionMaxAgeMs ?? 0,
     level0CompactionTrigger: options.level0CompactionTrigger ?? 4,
     level0StopTrigger: options.level0StopTrigger ?? 16,
     levelBaseSizeBytes: options.levelBaseSizeBytes ?? 128 * MIB,

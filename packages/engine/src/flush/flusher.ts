@@ -10,6 +10,7 @@ import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { BuiltTable } from '../table/table-builder.ts'
 import type { TableWriter } from '../table/table-writer.ts'
+import type { CommitRider } from './commit-rider.ts'
 
 /** What a flush did; times in milliseconds, sizes in bytes. */
 export interface FlushReport {
@@ -31,6 +32,8 @@ export interface FlusherOptions {
   readonly byteWork: ByteWork
   readonly writerSettings: () => SstWriterSettings
   readonly clock: Clock
+  /** What travels with the commits. */
+  readonly rider: CommitRider
   readonly onFlushed: (report: FlushReport) => void
   /** A failed attempt that will be repeated. */
   readonly onRetry: (error: MoraineError) => void
@@ -61,19 +64,24 @@ export class Flusher {
     this.#options = options
   }
 
-  /** Starts flushing what is sealed, unless that is under way already. */
+  /** Starts flushing what is sealed and committing what rides along, unless that is under way already. */
   kick(): void {
-    if (this.#running !== undefined || this.#failure !== undefined) return
-    if (this.#options.views.current.sealed.length === 0) return
+    if (this.#running !== undefined || this.#failure !== undefined || this.#options.signal.aborted) return
+    if (this.#options.views.current.sealed.length === 0 && !this.#riderIsDue()) return
     this.#running = this.#run().finally(() => {
       this.#running = undefined
       this.#idle.wakeAll()
+      // Something may have come after the last look.
+      this.kick()
     })
   }
 
-  /** Resolves when no sealed memtable holds writes up to `seq`; rejects when the flusher has stopped for good. */
+  /**
+   * Resolves when no sealed memtable holds writes up to `seq` and nothing due waits for a commit; rejects when the flusher
+   * has stopped for good.
+   */
   async flushed(seq: number, signal?: AbortSignal): Promise<void> {
-    while (this.#options.views.current.sealed.some((memtable) => memtable.smallestSeq <= seq)) {
+    while (this.#riderIsDue() || this.#options.views.current.sealed.some((memtable) => memtable.smallestSeq <= seq)) {
       if (this.#failure !== undefined) throw this.#failure
       this.kick()
       await this.#idle.wait(signal)
@@ -84,6 +92,7 @@ export class Flusher {
   stop(error: unknown): void {
     this.#failure ??= error
     this.#idle.rejectAll(error)
+    this.#options.rider.stop(error)
   }
 
   /** Resolves when no flush is running. */
@@ -95,9 +104,12 @@ export class Flusher {
     let delayMs = RETRY_FIRST_MS
     for (;;) {
       const memtable = this.#options.views.current.sealed.at(-1)
-      if (memtable === undefined || this.#options.signal.aborted) return
+      const riderIsDue = this.#riderIsDue()
+      if ((memtable === undefined && !riderIsDue) || this.#options.signal.aborted) return
       try {
-        await this.#flush(memtable)
+        // First what is due: the next flush would take the store past its point of the history.
+        if (riderIsDue) await this.#commitRider()
+        else if (memtable !== undefined) await this.#flush(memtable)
         delayMs = RETRY_FIRST_MS
         this.#idle.wakeAll()
       } catch (error) {
@@ -114,8 +126,25 @@ export class Flusher {
     }
   }
 
+  #riderIsDue(): boolean {
+    return this.#options.rider.isDue(this.#options.versions.current.flushedSeq)
+  }
+
+  async #commitRider(): Promise<void> {
+    const { rider, versions, signal } = this.#options
+    let boarded: ReturnType<CommitRider['board']>
+    await versions.commit(
+      (current) => {
+        boarded = rider.board(current, current.flushedSeq)
+        return boarded === undefined ? {} : { checkpoints: boarded.checkpoints }
+      },
+      () => boarded?.arrived(),
+      signal,
+    )
+  }
+
   async #flush(memtable: Memtable): Promise<void> {
-    const { views, versions, snapshots, tableWriter, clock, signal } = this.#options
+    const { views, versions, snapshots, tableWriter, rider, clock, signal } = this.#options
     const startMs = clock.monotonicMs()
     const tables: BuiltTable[] = []
     const job = { writer: this.#options.writerSettings(), snapshots: snapshots.held() }
@@ -126,15 +155,18 @@ export class Flusher {
     for (const table of tables) files.push(await tableWriter.upload(table, signal))
     const uploadedMs = clock.monotonicMs()
     const flushedSeq = memtable.largestSeq
+    let boarded: ReturnType<CommitRider['board']>
     await versions.commit(
       (current) => {
         const released = this.#options.mayRelease() && views.current.sealed.length === 1 && views.current.active.isEmpty
+        boarded = rider.board(current, flushedSeq)
         return {
           edit: { removed: [], added: files.map((file) => ({ level: 0, file })) },
           flushedSeq,
           lastSeq: Math.max(current.lastSeq, flushedSeq),
-          released,
-          walEpochs: this.#options.walEpochs(current, flushedSeq, released),
+            released,
+            walEpochs: this.#options.walEpochs(current, flushedSeq, released),
+            ...(boarded !== undefined && { checkpoints: boarded.checkpoints }),
         }
       },
       (committed) => {
@@ -143,6 +175,7 @@ export class Flusher {
           () => memtable.release(),
         )
         tableWriter.published(files)
+        boarded?.arrived()
       },
       signal,
     )

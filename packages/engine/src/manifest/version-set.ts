@@ -1,5 +1,6 @@
 import { type Clock, isMoraineError, MoraineError, type Random, randomHex, SerialQueue, sleep } from '@moraine/base'
 import { nextManifest } from '../layout/numbers.ts'
+import { liveCheckpoints } from './live-checkpoints.ts'
 import type { CheckpointRecord, Manifest, WalEpoch } from './manifest.ts'
 import type { ManifestStore } from './manifest-store.ts'
 import type { OriginPin } from './origin.ts'
@@ -74,13 +75,16 @@ export class VersionSet {
       if (this.#fenced !== undefined) throw this.#fenced
       const current = this.#current
       const { edit, ...fields } = change(current)
+      const nowMs = this.#clock.nowMs()
       const next: Manifest = {
         ...current,
         ...fields,
+        // The owner's next commit is where expired checkpoints go.
+        checkpoints: liveCheckpoints(fields.checkpoints ?? current.checkpoints, nowMs),
         version: edit === undefined ? current.version : applyEdit(current.version, edit),
         id: nextManifest(current.id),
         token: randomHex(this.#random, 16),
-        committedAtMs: this.#clock.nowMs(),
+        committedAtMs: nowMs,
       }
       try {
         this.#current = await this.#settle(next, signal)

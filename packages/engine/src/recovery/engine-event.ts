@@ -1,5 +1,6 @@
 import type { MoraineError } from '@moraine/base'
 import type { CompactionReport } from '../compaction/compactor.ts'
+import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
 import type { FlushReport } from '../flush/flusher.ts'
 import type { CollectionReport } from '../gc/collection-report.ts'
 import type { StallReason } from '../write/write-path.ts'
@@ -8,6 +9,8 @@ import type { StallReason } from '../write/write-path.ts'
 export interface EngineEvents {
   flush: FlushReport
   compaction: CompactionReport
+  /** A checkpoint is listed in the manifest, and durable. */
+  checkpoint: CheckpointReport
   /** Garbage was deleted. */
   gc: CollectionReport
   /** Writes are held back. */

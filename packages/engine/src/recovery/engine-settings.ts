@@ -1,5 +1,5 @@
 import type { Clock, Random } from '@moraine/base'
-import type { LeveledSettings } from '../compaction/compaction-plan.ts'
+import type { CompactionSettings } from '../compaction/compaction-plan.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
 import type { StoreWalSettings } from '../wal/store-wal-writer.ts'
 import type { WritePathSettings } from '../write/write-path.ts'
@@ -19,7 +19,7 @@ export type WalSettings =
   | ({ readonly kind: 'object-store' } & StoreWalSettings)
 
 /** Every setting of an engine, checked and complete. Sizes in bytes, times in milliseconds. */
-export interface EngineSettings extends WritePathSettings, LeveledSettings {
+export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly wal: WalSettings
   readonly takeover: 'steal' | 'wait' | 'fail'
   readonly createIfMissing: boolean
@@ -27,7 +27,6 @@ export interface EngineSettings extends WritePathSettings, LeveledSettings {
   readonly blockRestartInterval: number
   readonly compression: 'none' | 'lz4'
   readonly filterBitsPerKey: number
-  readonly targetFileSizeBytes: number
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */
   readonly metadataCacheSizeBytes: number

@@ -1,9 +1,11 @@
 import { copyRange, Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
+import { Checkpoints } from '../checkpoint/checkpoints.ts'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { BackgroundCollector } from '../gc/background-collector.ts'
 import type { KeyRange } from '../key/key-range.ts'
+import type { ManifestStore } from '../manifest/manifest-store.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
@@ -29,6 +31,8 @@ export interface EngineParts {
   readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
+  /** For reading manifests other than the newest. */
+  readonly history: ManifestStore
   readonly views: ViewRegistry
   readonly tables: TableStore
   readonly tableWriter: TableWriter
@@ -60,12 +64,13 @@ export class Engine {
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
   readonly gc: BackgroundCollector
+  readonly checkpoints: Checkpoints
+  readonly compactor: Compactor
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
   readonly #byteWork: ByteWork
   readonly #flusher: Flusher
-  readonly #compactor: Compactor
   readonly #lookup: PointLookup
   readonly #abort = new AbortController()
   readonly #replayedSeq: number
@@ -107,9 +112,24 @@ export class Engine {
       onFailed: (error: unknown) => this.fail(error),
       signal: this.#abort.signal,
     }
+    this.checkpoints = new Checkpoints({
+      versions,
+      readManifest: (id, signal) => parts.history.read(id, signal),
+      seal: () => {
+        this.writes.seal()
+        return views.current.sealed[0]?.largestSeq ?? versions.current.flushedSeq
+      },
+      kick: () => this.#flusher.kick(),
+      onListed: (report) => this.#emit('checkpoint', report),
+      clock,
+      random: settings.random,
+      signal: this.#abort.signal,
+    })
     this.#flusher = new Flusher({
       ...background,
+      rider: this.checkpoints,
       onFlushed: (report) => {
+        this.compactor.totals.flushed(report.fileBytes)
         this.#emit('flush', report)
         this.#afterCommit()
         this.#forgetLogged(report.flushedSeq)
@@ -117,7 +137,7 @@ export class Engine {
       mayRelease: () => this.#state === 'closing',
       walEpochs: (current, flushedSeq, released) => this.#walEpochs(current, flushedSeq, released),
     })
-    this.#compactor = new Compactor({
+    this.compactor = new Compactor({
       ...background,
       settings,
       onCompacted: (report) => {
@@ -138,7 +158,7 @@ export class Engine {
       flushThrough: (seq) => this.flushThrough(seq),
     })
     this.#flusher.kick()
-    this.#compactor.kick()
+    this.compactor.kick()
     if (settings.fenceCheckIntervalMs > 0) this.#armFenceCheck()
   }
 
@@ -215,13 +235,11 @@ export class Engine {
   }
 
   async compactRange(range: KeyRange): Promise<void> {
-    try {
-      await this.#compactor.compactRange(range)
-    } catch (error) {
-      // Whoever notices the new owner first: from then on nothing may be acknowledged.
-      if (isMoraineError(error, 'FENCED')) this.fail(error)
-      throw error
-    }
+    await this.#asOwner(this.compactor.compactRange(range))
+  }
+
+  async deleteCheckpoint(idOrName: string): Promise<void> {
+    await this.#asOwner(this.checkpoints.delete(idOrName))
   }
 
   /**
@@ -263,7 +281,7 @@ export class Engine {
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
     await this.#flusher.drained()
-    await this.#until(deadlineMs, this.#compactor.drained())
+    await this.#until(deadlineMs, this.compactor.drained())
     await this.#until(deadlineMs, this.#byteWork.close())
     // What was replaced may still be deleted, unless the database is not ours any more.
     this.gc.stop()
@@ -357,7 +375,7 @@ export class Engine {
 
   #afterCommit(): void {
     this.writes.resume()
-    this.#compactor.kick()
+    this.compactor.kick()
   }
 
   #forgetLogged(flushedSeq: number): void {
@@ -403,6 +421,16 @@ export class Engine {
     } catch (error) {
       if (isMoraineError(error, 'FENCED')) this.fail(error)
       else if (this.#state === 'open') this.#emit('error', { error: asMoraineError(error), willRetry: true })
+    }
+  }
+
+  /** Work that may be the first to notice the new owner: from then on nothing may be acknowledged. */
+  async #asOwner<Result>(work: Promise<Result>): Promise<Result> {
+    try {
+      return await work
+    } catch (error) {
+      if (isMoraineError(error, 'FENCED')) this.fail(error)
+      throw error
     }
   }
 

@@ -31,7 +31,7 @@ export async function prepareLocalLog(
   }
   const log = await LocalWalFolder.open(folder, { databaseId, random, create: true })
   if (before !== undefined && log.walId === before.walId) return log
-  const survey = await log.survey(0)
+  const survey = await log.survey(undefined)
   if (survey.writes === 0 && survey.damage === undefined) return log
   if (wal.foreign === 'set-aside') {
     await log.setAside()

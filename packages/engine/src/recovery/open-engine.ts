@@ -107,6 +107,8 @@ export async function openEngine(
     stores,
     databaseId: manifest.databaseId,
     versions,
+    // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
+    history: new ManifestStore(retrying, { clock, random }),
     views,
     tables,
     tableWriter,

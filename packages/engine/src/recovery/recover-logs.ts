@@ -1,4 +1,5 @@
 import type { ObjectStore } from '@moraine/object-store'
+import { NO_RIDER } from '../flush/commit-rider.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
@@ -116,6 +117,7 @@ class MemtableFiller implements ReplayTarget {
       writerSettings: () => sstWriterSettings(settings, manifest.databaseId),
       clock,
       byteWork,
+      rider: NO_RIDER,
       onFlushed: (report) => emit('flush', report),
       onRetry: (error) => emit('error', { error, willRetry: true }),
       onFailed: (error) => {

@@ -93,16 +93,20 @@ export class LocalWalFolder {
     return decodeFolderHeader(header, path)
   }
 
-  /** What the folder holds above `flushedSeq`. Damage does not fail it; what stands before the damage is counted. */
-  async survey(flushedSeq: number): Promise<LocalWalSurvey> {
+  /**
+   * What the folder holds above `flushedSeq`; all it holds when that is undefined, because the sequence numbers of
+   * another lineage cannot be compared. Damage does not fail it; what stands before the damage is counted.
+   */
+  async survey(flushedSeq: number | undefined): Promise<LocalWalSurvey> {
     let segments: LocalWalSegment[] = []
     let firstSeq: number | undefined
     let lastSeq: number | undefined
     let damage: string | undefined
     try {
       segments = await this.#segments()
-      for await (const record of replaySegments(segments, flushedSeq)) {
-        firstSeq ??= Math.max(record.firstSeq, flushedSeq + 1)
+      const after = flushedSeq ?? startOf(segments)
+      for await (const record of replaySegments(segments, after)) {
+        firstSeq ??= Math.max(record.firstSeq, after + 1)
         lastSeq = record.firstSeq + record.count - 1
       }
     } catch (error) {
@@ -202,6 +206,12 @@ export class LocalWalFolder {
   #segments(): Promise<LocalWalSegment[]> {
     return listSegments(this.folder, { databaseId: this.databaseId, walId: this.walId })
   }
+}
+
+/** The sequence number in front of the oldest write that segments can hold: those flushed before it are gone. */
+function startOf(segments: readonly LocalWalSegment[]): number {
+  const firsts = segments.flatMap(({ header }) => (header === undefined ? [] : [header.firstSeq]))
+  return firsts.length === 0 ? 0 : Math.min(...firsts) - 1
 }
 
 async function createIdentity(folder: string, options: LocalWalFolderOptions): Promise<WalIdentity> {

@@ -1,0 +1,19 @@
+import type { Version } from '../manifest/version.ts'
+import type { CompactionPlan, CompactionSettings, PickContext } from './compaction-plan.ts'
+import { leveledScores, pickLeveled } from './pick-leveled.ts'
+import { pickAged, pickTombstones } from './pick-tables.ts'
+import { pickTiered, tieredScores } from './pick-tiered.ts'
+
+/**
+ * The compaction to do next, or undefined when there is nothing to do. Pure: the shape of the tree comes first, then
+ * tables full of tombstones, then tables that are too old.
+ */
+export function pickCompaction(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
+  const pickShape = settings.compactionStyle === 'tiered' ? pickTiered : pickLeveled
+  return pickShape(version, settings, context) ?? pickTombstones(version, settings, context) ?? pickAged(version, settings, context)
+}
+
+/** How full each level is; 1 and above asks for a compaction. */
+export function compactionScores(version: Version, settings: CompactionSettings, context: PickContext): number[] {
+  return settings.compactionStyle === 'tiered' ? tieredScores(version, settings) : leveledScores(version, settings, context)
+}

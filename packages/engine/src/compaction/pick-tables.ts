@@ -1,0 +1,105 @@
+import type { TableFile } from '../manifest/table-file.ts'
+import { levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
+import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, type PickContext, planInputs } from './compaction-plan.ts'
+import { levelZeroClosure } from './pick-level-zero.ts'
+
+/** Tables that one compaction rewrites in their place at most, in sizes of an output table. */
+const REWRITE_WIDTH_MOST = 8
+
+/**
+ * The table with the largest share of tombstones, if that is large enough: it meets the next older data of its keys, or
+ * where there is none its tombstones are dropped in place. Only tables whose tombstones can really go are picked: nothing in
+ * them is newer than the oldest snapshot. So every plan moves tombstones deeper or ends them, and there is an end.
+ */
+export function pickTombstones(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
+  const least = settings.compactionTombstonePercent / 100
+  if (least === 0) return undefined
+  const { oldestSnapshot = Number.POSITIVE_INFINITY } = context
+  return firstPlan(
+    version,
+    context,
+    (file) => {
+      const share = file.entryCount === 0 ? 0 : file.deletionCount / file.entryCount
+      return share >= least && file.largestSeq <= oldestSnapshot ? share : 0
+    },
+    (level, file) => planDeeper(version, 'tombstones', level, file) ?? planInPlace('tombstones', level, [file]),
+  )
+}
+
+/**
+ * The tables that were written longest ago, if that is too long: they are rewritten where they are, neighbours of that age
+ * together. What expired meanwhile, or what a filter no longer wants, leaves with it. A rewritten table is young again.
+ */
+export function pickAged(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
+  const { compactionMaxAgeMs, targetFileSizeBytes } = settings
+  if (compactionMaxAgeMs === 0) return undefined
+  const overdueMs = (file: TableFile): number => context.nowMs - file.createdAtMs - compactionMaxAgeMs
+  return firstPlan(version, context, overdueMs, (level, file) => {
+    const files = version.levels[level] as readonly TableFile[]
+    const group = [file]
+    for (let at = files.indexOf(file) + 1; at < files.length; at++) {
+      const next = files[at] as TableFile
+      if (overdueMs(next) <= 0 || levelBytes(group) + next.sizeBytes > REWRITE_WIDTH_MOST * targetFileSizeBytes) break
+      group.push(next)
+    }
+    return planInPlace('age', level, group)
+  })
+}
+
+/** When the next table is too old, in wall-clock milliseconds; undefined when none ever is. */
+export function nextAgeAtMs(version: Version, settings: CompactionSettings): number | undefined {
+  if (settings.compactionMaxAgeMs === 0) return undefined
+  const createdAtMs = version.levels.flat().map((file) => file.createdAtMs)
+  return createdAtMs.length === 0 ? undefined : Math.min(...createdAtMs) + settings.compactionMaxAgeMs + 1
+}
+
+/** The plan of the table with the highest rank above zero that may run; the deepest and then the first of equals. */
+function firstPlan(
+  version: Version,
+  context: PickContext,
+  rank: (file: TableFile) => number,
+  planFor: (level: number, file: TableFile) => CompactionPlan,
+): CompactionPlan | undefined {
+  const ranked = version.levels
+    .flatMap((files, level) => files.map((file, at) => ({ level, file, at, rank: rank(file) })))
+    .filter((candidate) => candidate.rank > 0)
+    .sort((a, b) => b.rank - a.rank || b.level - a.level || a.at - b.at)
+  for (const { level, file } of ranked) {
+    const plan = level === 0 ? planLevelZeroTable(version, planFor(level, file)) : planFor(level, file)
+    if (mayRun(plan, context)) return plan
+  }
+  return undefined
+}
+
+/** A table with what it meets in the nearest deeper level that it meets at all; undefined when it meets nothing. */
+function planDeeper(
+  version: Version,
+  reason: CompactionPlan['reason'],
+  level: number,
+  file: TableFile,
+): CompactionPlan | undefined {
+  for (let deeper = level + 1; deeper < version.levels.length; deeper++) {
+    const met = overlappingFiles(version.levels[deeper] as readonly TableFile[], file.smallestKey, file.largestKey)
+    if (met.length > 0) return { reason, inputs: planInputs([level, [file]], [deeper, met]), outputLevel: deeper }
+  }
+  return undefined
+}
+
+function planInPlace(reason: CompactionPlan['reason'], level: number, files: readonly TableFile[]): CompactionPlan {
+  return { reason, inputs: planInputs([level, files]), outputLevel: level }
+}
+
+/**
+ * Tables of level 0 are not rewritten in their place: the first of the plan goes down with the older ones it shares
+ * keys with, into the nearest level that they meet.
+ */
+function planLevelZeroTable(version: Version, plan: CompactionPlan): CompactionPlan {
+  const seed = plan.inputs[0]?.files[0] as TableFile
+  const chosen = levelZeroClosure(version.levels[0] as readonly TableFile[], seed)
+  const span = keySpan(chosen)
+  for (let deeper = 1; deeper < version.levels.length; deeper++) {
+    const met = overlappingFiles(version.levels[deeper] as readonly TableFile[], ...span)
+    if (met.length > 0) return { reason: plan.reason, inputs: planInputs([0, chosen], [deeper, met]), outputLevel: deeper }
+  }
+  return { reason: plan.reason, inputs: planInputs([0, chosen]), outputLevel: 1 }
+}
