@@ -8,6 +8,7 @@ import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
+import { CompactionInputs } from './compaction-inputs.ts'
 import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext } from './compaction-plan.ts'
 import { CompactionTotals } from './compaction-totals.ts'
 import { compactionScores, pickCompaction } from './pick-compaction.ts'
@@ -28,6 +29,8 @@ export interface CompactionReport {
   readonly outputEntries: number
   /** The table changed its level without being rewritten. */
   readonly trivialMove: boolean
+  /** Commits it took: a long one is published in steps, so that a crash costs the unfinished one only. */
+  readonly steps: number
   readonly durationMs: number
 }
 
@@ -182,44 +185,53 @@ export class Compactor {
     const { versions, views, clock, byteWork, tableWriter, snapshots, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
-    const inputs = plan.inputs.flatMap(({ files }) => [...files])
-    const trivial = isTrivialMove(plan)
-    const outputs = trivial
-      ? inputs
-      : await runCompaction({
-          plan,
-          version: versions.current.version,
-          snapshots: snapshots.held(),
-          writer: this.#options.writerSettings(),
-          targetFileSizeBytes: settings.targetFileSizeBytes,
-          byteWork,
-          tableWriter,
-          signal,
-        })
-    const edit = {
-      removed: plan.inputs.flatMap(({ level, files }) => files.map((file) => ({ level, file }))),
-      added: outputs.map((file) => ({ level: plan.outputLevel, file })),
+    const files = plan.inputs.flatMap((input) => [...input.files])
+    const inputs = new CompactionInputs(plan)
+    const outputs: TableFile[] = []
+    let steps = 0
+    const publish = async (finished: readonly TableFile[], mergedTo: Uint8Array | undefined): Promise<void> => {
+      const { edit, committed } = inputs.step(finished, mergedTo)
+      await versions.commit(
+        () => ({ edit }),
+        ({ version }) => {
+          const gone = committed(version)
+          views.install({ version }, gone.length === 0 ? undefined : () => this.#options.onObsolete(gone))
+          tableWriter.published(finished)
+        },
+        signal,
+      )
+      outputs.push(...finished)
+      steps++
     }
-    await versions.commit(
-      () => ({ edit }),
-      (committed) => {
-        views.install({ version: committed.version }, trivial ? undefined : () => this.#options.onObsolete(inputs))
-        tableWriter.published(outputs)
-      },
-      signal,
-    )
+    const trivial = isTrivialMove(plan)
+    if (trivial) {
+      await publish(files, undefined)
+    } else {
+      await runCompaction({
+        plan,
+        version: versions.current.version,
+        snapshots: () => snapshots.held(),
+        writer: this.#options.writerSettings(),
+        targetFileSizeBytes: settings.targetFileSizeBytes,
+        byteWork,
+        tableWriter,
+        publish,
+        signal,
+      })
+    }
     this.totals.compacted(plan, levelBytes(outputs))
     this.#options.onCompacted({
       reason: plan.reason,
       inputLevels: plan.inputs.map(({ level }) => level),
       outputLevel: plan.outputLevel,
-      inputFiles: inputs.length,
-      inputBytes: levelBytes(inputs),
+      inputFiles: files.length,
+      inputBytes: levelBytes(files),
       outputFiles: outputs.length,
       outputBytes: trivial ? 0 : levelBytes(outputs),
-      inputEntries: inputs.reduce((count, file) => count + file.entryCount, 0),
+      inputEntries: files.reduce((count, file) => count + file.entryCount, 0),
       outputEntries: outputs.reduce((count, file) => count + file.entryCount, 0),
       trivialMove: trivial,
+      steps,
       durationMs: clock.monotonicMs() - startMs,
     })
   }
