@@ -218,6 +218,7 @@ export class BackgroundCollector {
       bases: garbage.size - tables,
       sizeBytes: [...garbage.values()].reduce((bytes, candidate) => bytes + candidate.sizeBytes, 0),
       manifests: doomed.length,
+      logSegments: 0,
       pins: lapsed.length,
       uploads: 0,
     })

@@ -9,6 +9,8 @@ export interface CollectionReport {
   /** Bytes of tables and base objects. */
   readonly sizeBytes: number
   readonly manifests: number
+  /** Log segments of former owners. */
+  readonly logSegments: number
   /** Leases that had lapsed. */
   readonly pins: number
   /** Unfinished multipart uploads. */
@@ -23,6 +25,7 @@ export function reportOf(plan: CollectionPlan): CollectionReport {
     bases: plan.objects.length - tables,
     sizeBytes: plan.objects.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0),
     manifests: plan.manifests.length,
+    logSegments: plan.log.length,
     pins: plan.pins.length,
     uploads: plan.uploads.length,
   }

@@ -1,9 +1,10 @@
 import { isMoraineError, MoraineError } from '@moraine/base'
-import type { ObjectStore, UnfinishedUpload } from '@moraine/object-store'
+import type { ObjectInfo, ObjectStore, UnfinishedUpload } from '@moraine/object-store'
 import { isLapsed, type ListedPin, listPins } from '../checkpoint/pins.ts'
-import { BASE_PREFIX, epochOfFile, type FileId, parseDataName, SST_PREFIX } from '../layout/object-names.ts'
+import { BASE_PREFIX, epochOfFile, type FileId, parseDataName, parseWalName, SST_PREFIX, WAL_PREFIX } from '../layout/object-names.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
+import { STORE_WAL_HEADER_BYTES } from '../wal/store-wal-segment.ts'
 import {
   type CollectionFacts,
   type CollectionPlan,
@@ -11,6 +12,7 @@ import {
   type DataObject,
   keptManifests,
   type LeftUpload,
+  type LogObject,
   planCollection,
 } from './reachability.ts'
 import { isOwed, readRoot } from './root-manifest.ts'
@@ -77,6 +79,12 @@ export async function deleteGarbage(
       { signal },
     )
   }
+  for (const log of chunks(plan.log)) {
+    await store.deleteMany(
+      log.map(({ name }) => name),
+      { signal },
+    )
+  }
   for (const pins of chunks(plan.pins)) await store.deleteMany(pins, { signal })
   for (const { name, uploadId } of plan.uploads) await store.uploads?.abort({ key: name, uploadId }, { signal })
 }
@@ -85,7 +93,7 @@ async function gatherFacts(
   options: CollectorOptions,
 ): Promise<{ readonly facts: CollectionFacts } | { readonly missing: MoraineError }> {
   const { store, manifests, owner, signal } = options
-  const { objects, unknown } = await listData(store, signal)
+  const { objects, log, unknown } = await listData(store, signal)
   const captured = owner === undefined ? undefined : await owner.capture()
   const newest = captured?.newest ?? (await manifests.readNewest(signal))
   if (newest === undefined) throw new MoraineError('INVALID', `there is no database at ${store.url}`)
@@ -100,6 +108,7 @@ async function gatherFacts(
   return {
     facts: {
       objects,
+      log,
       unknown,
       newest,
       owner: captured,
@@ -129,25 +138,37 @@ export function livePins(pins: readonly ListedPin[], storeTimeMs: number): Liste
   return pins.filter((pin) => !isLapsed(pin, storeTimeMs))
 }
 
+/** Every object below a prefix. */
+export async function* listObjects(store: ObjectStore, prefix: string, signal: AbortSignal | undefined): AsyncGenerator<ObjectInfo> {
+  let token: string | undefined
+  do {
+    const page = await store.list(prefix, { token, signal })
+    yield* page.objects
+    token = page.nextToken
+  } while (token !== undefined)
+}
+
 async function listData(
   store: ObjectStore,
   signal: AbortSignal | undefined,
-): Promise<{ readonly objects: DataObject[]; readonly unknown: string[] }> {
+): Promise<Pick<CollectionFacts, 'objects' | 'log' | 'unknown'>> {
   const objects: DataObject[] = []
+  const log: LogObject[] = []
   const unknown: string[] = []
   for (const prefix of [SST_PREFIX, BASE_PREFIX]) {
-    let token: string | undefined
-    do {
-      const page = await store.list(prefix, { token, signal })
-      for (const { key, sizeBytes, lastModifiedMs } of page.objects) {
-        const id = parseDataName(key)
-        if (id === undefined) unknown.push(key)
-        else objects.push({ name: key, id, kind: prefix === SST_PREFIX ? 'table' : 'base', sizeBytes, lastModifiedMs })
-      }
-      token = page.nextToken
-    } while (token !== undefined)
+    for await (const { key, sizeBytes, lastModifiedMs } of listObjects(store, prefix, signal)) {
+      const id = parseDataName(key)
+      if (id === undefined) unknown.push(key)
+      else objects.push({ name: key, id, kind: prefix === SST_PREFIX ? 'table' : 'base', sizeBytes, lastModifiedMs })
+    }
   }
-  return { objects, unknown }
+  for await (const { key, sizeBytes } of listObjects(store, WAL_PREFIX, signal)) {
+    const parsed = parseWalName(key)
+    if (parsed === undefined) unknown.push(key)
+    // A fence is as short as a header, because a segment holds a record.
+    else log.push({ name: key, epoch: parsed.epoch, sizeBytes, isFence: sizeBytes === STORE_WAL_HEADER_BYTES })
+  }
+  return { objects, log, unknown }
 }
 
 /** Uploads of tables and bases that were begun by an owner who is gone, or given up by this one. */

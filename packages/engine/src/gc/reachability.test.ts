@@ -68,7 +68,7 @@ function object(id: FileId, ageMs = 10_000, kind: DataObject['kind'] = 'table'):
 }
 
 function facts(newest: Manifest, more: Partial<CollectionFacts>): CollectionFacts {
-  return { objects: [], unknown: [], newest, pins: [], storeTimeMs: NOW, manifests: [newest.id], roots: [], uploads: [], ...more }
+  return { objects: [], log: [], unknown: [], newest, pins: [], storeTimeMs: NOW, manifests: [newest.id], roots: [], uploads: [], ...more }
 }
 
 const RULES = { graceMs: 1_000, force: false }
@@ -136,6 +136,16 @@ describe('planCollection', () => {
     const plan = planCollection(facts(manifest(100, 2, []), { pins, manifests: ids(3, 4, 5, 100) }), RULES)
     expect(plan.manifests).toEqual([3])
     expect(plan.pins).toEqual([pins[0]?.name])
+  })
+
+  test('pitfall 32: log segments of former owners go with the last manifest that lists them; fences never', () => {
+    const log = [1, 2, 3, 4].flatMap((epoch) =>
+      [false, true].map((isFence) => ({ name: `wal/${epoch}-${isFence}`, epoch: epoch as Epoch, sizeBytes: 1, isFence })),
+    )
+    const newest = manifest(9, 4, [], { walEpochs: [{ epoch: 3 as Epoch, firstSegment: 1 }] })
+    const pinned = manifest(5, 2, [], { walEpochs: [{ epoch: 2 as Epoch, firstSegment: 1 }] })
+    expect(planCollection(facts(newest, { log, roots: [pinned] }), RULES).log.map(({ name }) => name)).toEqual(['wal/1-false'])
+    expect(planCollection(facts(newest, { log }), RULES).log.map(({ name }) => name)).toEqual(['wal/1-false', 'wal/2-false'])
   })
 
   test('uploads go when they are old enough', () => {

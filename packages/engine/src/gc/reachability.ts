@@ -15,6 +15,14 @@ export interface DataObject {
   readonly lastModifiedMs: number
 }
 
+/** A segment of a log in the store, or the fence that ended one. */
+export interface LogObject {
+  readonly name: string
+  readonly epoch: Epoch
+  readonly sizeBytes: number
+  readonly isFence: boolean
+}
+
 /** A multipart upload that was begun and neither completed nor aborted. */
 export interface LeftUpload {
   readonly name: string
@@ -25,6 +33,7 @@ export interface LeftUpload {
 /** What a collector found, in the order in which it must look: see `collector.ts`. */
 export interface CollectionFacts {
   readonly objects: readonly DataObject[]
+  readonly log: readonly LogObject[]
   /** Names in the database's folders that are nobody's we know: never touched. */
   readonly unknown: readonly string[]
   readonly newest: Manifest
@@ -58,6 +67,8 @@ export interface CollectionPlan {
   readonly epoch: Epoch
   readonly manifests: readonly ManifestId[]
   readonly objects: readonly DataObject[]
+  /** Log segments of former owners that no manifest needs. */
+  readonly log: readonly LogObject[]
   /** Names of lapsed leases. */
   readonly pins: readonly string[]
   readonly uploads: readonly LeftUpload[]
@@ -144,12 +155,17 @@ export function planCollection(facts: CollectionFacts, rules: CollectionRules): 
   const pins = facts.pins.filter((pin) => isLapsed(pin, storeTimeMs)).map((pin) => pin.name)
   kept.pins = facts.pins.length - pins.length
 
+  // A fence is never garbage: see store-wal-takeover.ts.
+  const logged = new Set<Epoch>([newest, ...facts.roots].flatMap(({ walEpochs }) => walEpochs.map(({ epoch }) => epoch)))
+  const log = facts.log.filter(({ epoch, isFence }) => epoch < newest.epoch && !isFence && !logged.has(epoch))
+
   const uploads = facts.uploads.filter(({ begunAtMs }) => begunAtMs <= youngestMs)
   return {
     newestManifest: newest.id,
     epoch: newest.epoch,
     manifests,
     objects,
+    log,
     pins,
     uploads,
     kept,

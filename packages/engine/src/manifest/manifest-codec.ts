@@ -41,6 +41,7 @@ const SKIPPABLE = 0x80
 
 const FLAG_RELEASED = 1
 const FLAG_WAL = 2
+const FLAG_DESTROYED = 4
 
 /** The bytes of a manifest that lists `listed` itself and takes the rest, less `dropped`, from its base. */
 export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[], dropped: readonly number[]): Uint8Array {
@@ -49,7 +50,11 @@ export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[
   section(writer, SECTION_HEADER, () => {
     writer.u64(manifest.id).u64(manifest.epoch).text(manifest.token).text(manifest.databaseId)
     writer.u64(manifest.committedAtMs).u64(manifest.flushedSeq).u64(manifest.lastSeq)
-    writer.u8((manifest.released ? FLAG_RELEASED : 0) | (manifest.walId === undefined ? 0 : FLAG_WAL))
+    writer.u8(
+      (manifest.released ? FLAG_RELEASED : 0) |
+        (manifest.walId === undefined ? 0 : FLAG_WAL) |
+        (manifest.destroyed === true ? FLAG_DESTROYED : 0),
+    )
     writer.text(manifest.walId ?? '').text(manifest.owner)
   })
   section(writer, SECTION_FILES, () => encodeFiles(writer, listed))
@@ -128,6 +133,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
       lastSeq,
       walId: (flags & FLAG_WAL) === 0 ? undefined : walId,
       released: (flags & FLAG_RELEASED) !== 0,
+      destroyed: (flags & FLAG_DESTROYED) !== 0,
       owner,
       checkpoints: checkpointBytes === undefined ? [] : decodeCheckpoints(checkpointBytes, name),
       walEpochs: walBytes === undefined ? [] : decodeWalEpochs(walBytes, name),

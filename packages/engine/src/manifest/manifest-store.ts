@@ -50,8 +50,18 @@ export class ManifestStore {
     )
   }
 
-  /** The newest manifest; undefined when the prefix holds none. One LIST and one GET, or two with a base. */
+  /**
+   * The newest manifest; undefined when the prefix holds none. One LIST and one GET, or two with a base. CONFLICT when the
+   * database is being destroyed.
+   */
   async readNewest(signal?: AbortSignal): Promise<Manifest | undefined> {
+    const newest = await this.readLast(signal)
+    if (newest?.destroyed !== true) return newest
+    throw new MoraineError('CONFLICT', `the database at ${this.#store.url} is being destroyed; call destroy again to finish that`)
+  }
+
+  /** Like `readNewest`, of a database that is being destroyed as well. */
+  async readLast(signal?: AbortSignal): Promise<Manifest | undefined> {
     for (;;) {
       const id = await this.newestId(signal)
       if (id === undefined) return undefined

@@ -23,6 +23,8 @@ export interface Manifest {
   readonly walId: string | undefined
   /** The owner closed the database and holds nothing unflushed; `takeover: 'fail' | 'wait'` look at it. */
   readonly released: boolean
+  /** The database is being deleted: nobody may open it, and what it names may be gone. */
+  readonly destroyed?: boolean | undefined
   /** Who opened it, for messages: host and process. */
   readonly owner: string
   readonly version: Version
