@@ -2,6 +2,14 @@
 export { type OperationVisitor, visitOperations } from './batch/batch-codec.ts'
 export { createPin, isLapsed, type ListedPin, listPins, type Pin, releasePin } from './checkpoint/pins.ts'
 export {
+  simulateCompaction,
+  type Simulation,
+  type SimulationReport,
+  type SimulationSettings,
+} from './compaction/simulation/simulate-compaction.ts'
+export type { KeyDistribution, SimulatedLoad } from './compaction/simulation/simulated-load.ts'
+export { type CompactionOption, compactionSettings } from './db/compaction-option.ts'
+export {
   BASE_PREFIX,
   baseName,
   DATABASE_FOLDERS,

@@ -89,9 +89,9 @@ function largestCluster(files: readonly TableFile[]): TableFile[] {
 }
 
 /**
- * Neighbours in level 0, the newest possible, of which each older one is at most twice as large as the newer ones
- * together: so a byte is rewritten only when its table grows by half at least. What they make is one table: half the
- * target size leaves room for blocks that are compressed less well than before.
+ * Neighbours in level 0, the newest possible, of which none is more than twice as large as the others together: so a byte
+ * is rewritten only when its table grows by half at least. What they make is one table: half the target size leaves
+ * room for blocks that are compressed less well than before.
  */
 function smallNeighbours(files: readonly TableFile[], settings: CompactionSettings): TableFile[] | undefined {
   const least = Math.max(2, Math.floor(settings.level0CompactionTrigger / 2))
@@ -104,7 +104,9 @@ function smallNeighbours(files: readonly TableFile[], settings: CompactionSettin
       bytes += sizeBytes
     }
     const group = files.slice(start, end)
-    if (group.length >= least && files.every((other) => group.includes(other) || apart(group, other))) return group
+    const largest = Math.max(...group.map((file) => file.sizeBytes))
+    if (group.length < least || largest > 2 * (bytes - largest)) continue
+    if (files.every((other) => group.includes(other) || apart(group, other))) return group
   }
   return undefined
 }

@@ -6,10 +6,17 @@ import { levelZeroClosure } from './pick-level-zero.ts'
 /** Tables that one compaction rewrites in their place at most, in sizes of an output table. */
 const REWRITE_WIDTH_MOST = 8
 
+/** What a compaction for the sake of tombstones may take in all, in sizes of an output table. */
+const TOMBSTONE_WIDTH_MOST = 32
+
+/** Entries that may be rewritten for each tombstone that meets what it hides, times the least share of tombstones. */
+const REWRITTEN_PER_TOMBSTONE = 5
+
 /**
  * The table with the largest share of tombstones, if that is large enough: it meets the next older data of its keys, or
  * where there is none its tombstones are dropped in place. Only tables whose tombstones can really go are picked: nothing in
- * them is newer than the oldest snapshot. So every plan moves tombstones deeper or ends them, and there is an end.
+ * them is newer than the oldest snapshot. So every plan moves tombstones deeper or ends them, and there is an end. A few
+ * tombstones scattered over much data are not worth its rewriting; they wait until a level is too full.
  */
 export function pickTombstones(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
   const least = settings.compactionTombstonePercent / 100
@@ -23,6 +30,13 @@ export function pickTombstones(version: Version, settings: CompactionSettings, c
       return share >= least && file.largestSeq <= oldestSnapshot ? share : 0
     },
     (level, file) => planDeeper(version, 'tombstones', level, file) ?? planInPlace('tombstones', level, [file]),
+    (plan) => {
+      const files = plan.inputs.flatMap((input) => [...input.files])
+      const deletions = files.reduce((count, file) => count + file.deletionCount, 0)
+      const entries = files.reduce((count, file) => count + file.entryCount, 0)
+      if (files.length > 1 && levelBytes(files) > TOMBSTONE_WIDTH_MOST * settings.targetFileSizeBytes) return false
+      return deletions * REWRITTEN_PER_TOMBSTONE >= least * entries
+    },
   )
 }
 
@@ -59,6 +73,7 @@ function firstPlan(
   context: PickContext,
   rank: (file: TableFile) => number,
   planFor: (level: number, file: TableFile) => CompactionPlan,
+  isWorthwhile: (plan: CompactionPlan) => boolean = () => true,
 ): CompactionPlan | undefined {
   const ranked = version.levels
     .flatMap((files, level) => files.map((file, at) => ({ level, file, at, rank: rank(file) })))
@@ -66,7 +81,7 @@ function firstPlan(
     .sort((a, b) => b.rank - a.rank || b.level - a.level || a.at - b.at)
   for (const { level, file } of ranked) {
     const plan = level === 0 ? planLevelZeroTable(version, planFor(level, file)) : planFor(level, file)
-    if (mayRun(plan, context)) return plan
+    if (isWorthwhile(plan) && mayRun(plan, context)) return plan
   }
   return undefined
 }
