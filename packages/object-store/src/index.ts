@@ -19,7 +19,7 @@ export type {
   UnfinishedUploads,
 } from './object-store.ts'
 export { NumberedObjects, type NumberedNames, type NumberedObjectsOptions } from './sequenced/numbered-objects.ts'
-export { type Location, parseLocation } from './parse-location.ts'
+export { type Location, type LocationParts, locationInSameStore, parseLocation, splitLocation } from './parse-location.ts'
 export { S3ObjectStore } from './s3/s3-object-store.ts'
 export type { S3ObjectStoreOptions } from './s3/s3-options.ts'
 export { AdaptiveLimit, type Admission } from './wrap/adaptive-limit.ts'

@@ -1,3 +1,4 @@
+import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
 import { MoraineError } from '@moraine/base'
 import { FileObjectStore } from './fs/file-object-store.ts'
@@ -36,6 +37,36 @@ export function parseLocation(url: string): Location {
     default:
       throw invalid(url, `the scheme ${scheme}:// is unknown`)
   }
+}
+
+/** Which store a URL names, and where in it, without opening anything. */
+export interface LocationParts {
+  /** Equal for all locations in one bucket of one endpoint, in one folder, in one memory store. */
+  readonly storeKey: string
+  readonly prefix: string
+}
+
+/** Takes a URL apart; INVALID for one that `parseLocation` would refuse. */
+export function splitLocation(url: string): LocationParts {
+  const { store, prefix } = parseLocation(url)
+  void store.close()
+  const scheme = url.slice(0, url.indexOf('://')).toLowerCase()
+  if (scheme === 'file') return { storeKey: store.url, prefix }
+  const { name, parameters } = parts(url, `${scheme}://`)
+  return { storeKey: `${scheme}://${name} ${parameters.get('endpoint') ?? ''}`, prefix }
+}
+
+/** The URL of another prefix of the store that `url` lies in. */
+export function locationInSameStore(url: string, prefix: string): string {
+  const scheme = url.slice(0, url.indexOf('://')).toLowerCase()
+  if (scheme === 'file') {
+    if (prefix === '') return url
+    return pathToFileURL(join(fileURLToPath(url), prefix)).href
+  }
+  const [location, query] = split(url, '?')
+  const root = location.slice(0, scheme.length + 3) + split(location.slice(scheme.length + 3), '/')[0]
+  const path = prefix === '' ? '' : `/${prefix.split('/').map(encodeURIComponent).join('/')}`
+  return `${root}${path}${query === '' ? '' : `?${query}`}`
 }
 
 function s3Location(url: string): Location {

@@ -46,6 +46,8 @@ export interface PinRequest {
   readonly scope: PinName['scope']
   readonly holder: PinName['holder']
   readonly note: PinNote
+  /** 24 hex digits for the name; default random. Whoever chooses them sees to it that no two pins have the same. */
+  readonly unique?: string | undefined
 }
 
 /**
@@ -62,7 +64,7 @@ export async function createPin(
   signal?: AbortSignal,
 ): Promise<Pin> {
   const { manifestId, scope, holder, note } = request
-  const pinned: PinName = { manifestId, unique: newPinUnique(random), scope, holder }
+  const pinned: PinName = { manifestId, unique: request.unique ?? newPinUnique(random), scope, holder }
   const pin: Pin = { ...pinned, name: pinName(pinned), note }
   await store.put(pin.name, encodePinNote(note), { signal })
   return pin

@@ -1,10 +1,10 @@
 import { type Clock, MoraineError, type Random, randomHex, sleep } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
 import { type Epoch, FIRST_MANIFEST, nextManifest } from '../layout/numbers.ts'
+import { establishIdentity } from '../manifest/identity.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import { EMPTY_VERSION } from '../manifest/version.ts'
-import { establishIdentity } from './identity.ts'
 
 export interface OwnershipRequest {
   readonly store: ObjectStore

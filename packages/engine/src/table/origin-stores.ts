@@ -1,5 +1,5 @@
 import { type ObjectStore, PrefixedObjectStore } from '@moraine/object-store'
-import { type Origin, originKey } from '../manifest/origin.ts'
+import type { Origin, OriginPlace } from '../manifest/origin.ts'
 
 /**
  * The stores that a database's tables are read from: its own prefix, and those of the databases it was cloned from. All
@@ -26,11 +26,13 @@ export class OriginStores {
 
   /** The prefix of an origin as a store; the database's own for undefined. */
   of(origin: Origin | undefined): ObjectStore {
-    if (origin === undefined) return this.own
-    const key = originKey(origin)
+    return origin === undefined ? this.own : this.at(origin.place)
+  }
+
+  at(place: OriginPlace): ObjectStore {
+    const key = place.kind === 'sibling' ? `sibling ${place.prefix}` : `url ${place.url}`
     const known = this.#stores.get(key)
     if (known !== undefined) return known
-    const { place } = origin
     let store: ObjectStore
     if (place.kind === 'sibling') {
       store = new PrefixedObjectStore(this.#root, place.prefix)
@@ -44,6 +46,11 @@ export class OriginStores {
 
   /** Closes the root and every store that was opened by URL. */
   async close(): Promise<void> {
-    await Promise.all([this.#root, ...this.#opened].map((store) => store.close()))
+    await Promise.all([this.#root.close(), this.closeOpened()])
+  }
+
+  /** Closes the stores that were opened by URL, and leaves the root to whoever owns it. */
+  async closeOpened(): Promise<void> {
+    await Promise.all(this.#opened.map((store) => store.close()))
   }
 }
