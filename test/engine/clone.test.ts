@@ -85,6 +85,23 @@ describe('a clone of one database', () => {
     await source.close()
   })
 
+  test('of a checkpoint holds what the checkpoint holds', async () => {
+    const store = new MemoryObjectStore()
+    await make(store, 'a', numbered(0, 50), true)
+    let id = ''
+    await write(store, 'a', async (db) => {
+      id = (await db.checkpoint({ name: 'nightly' })).id
+      await putAll(db, numbered(0, 100).map(([key]) => [key, 'later']))
+      await db.compact()
+    })
+    for (const checkpoint of ['nightly', id]) {
+      await clone({ store, prefix: 'a' }, { store, prefix: checkpoint }, { checkpoint })
+      expect(await read(store, checkpoint)).toEqual(Object.fromEntries(numbered(0, 50)))
+    }
+    await clone([{ location: { store, prefix: 'a' }, checkpoint: id, range: { lt: 'key-000020' } }], { store, prefix: 'c' })
+    expect(await read(store, 'c')).toEqual(Object.fromEntries(numbered(0, 20)))
+  })
+
   test('an empty database, and a range without keys, give an empty clone that pins nothing', async () => {
     const store = new MemoryObjectStore()
     await make(store, 'a', [])
@@ -283,9 +300,7 @@ describe('pins', () => {
       { kind: 'sibling', prefix: 'b' },
       { kind: 'sibling', prefix: 'a' },
     ])
-    // d borrows from a alone: b is neither read nor pinned for it.
-    const d = await clone({ store, prefix: 'c' }, { store, prefix: 'd' }, { range: { lt: 'from' } })
-    expect(d.origins).toEqual([])
+    // e borrows from a alone, through c, and nothing else is pinned for it.
     const e = await clone({ store, prefix: 'c' }, { store, prefix: 'e' }, { range: { gte: 'key-000010' } })
     expect(e.origins.map(({ place }) => place)).toEqual([{ kind: 'sibling', prefix: 'a' }])
     expect(await keysOf(store, 'a/pin/')).toHaveLength(3)

@@ -3,10 +3,12 @@ import type { ObjectStore } from '@moraine/object-store'
 import type { KeyRange } from '../key/key-range.ts'
 import { type Epoch, FIRST_MANIFEST, type ManifestId } from '../layout/numbers.ts'
 import { claimIdentity, type Identity, readIdentity, surveyPrefix } from '../manifest/identity.ts'
+import { findCheckpoint, liveCheckpoints } from '../manifest/live-checkpoints.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import type { OriginPin, OriginPlace } from '../manifest/origin.ts'
 import { countFiles, filesOf } from '../manifest/version.ts'
+import { missingManifest, unknownCheckpoint } from './checkpoints.ts'
 import { ClonePins } from './clone-pins.ts'
 import { project } from './projection.ts'
 import { type ClonePlan, unite } from './union.ts'
@@ -111,18 +113,11 @@ async function readSource({ storeAt, signal, ...options }: CloneRequest, source:
   const newest = await manifests.readNewest(signal)
   if (newest === undefined) throw new MoraineError('INVALID', `there is no database at ${source.name} to clone`)
   if (source.checkpoint === undefined) return { newestId: newest.id, checkpointId: undefined, manifest: newest }
-  const record =
-    newest.checkpoints.find(({ id }) => id === source.checkpoint) ??
-    newest.checkpoints.findLast(({ name }) => name === source.checkpoint)
-  if (record === undefined) {
-    throw new MoraineError('INVALID', `${source.name} has no checkpoint '${source.checkpoint}'; it may have been deleted or have expired`, {
-      detail: { checkpoint: source.checkpoint },
-    })
-  }
+  const live = liveCheckpoints(newest.checkpoints, options.clock.nowMs())
+  const record = findCheckpoint(live, source.checkpoint)
+  if (record === undefined) throw unknownCheckpoint(source.checkpoint, live)
   const manifest = await manifests.read(record.manifestId, signal)
-  if (manifest === undefined) {
-    throw new MoraineError('CORRUPTION', `manifest ${record.manifestId} of checkpoint '${source.checkpoint}' is missing from ${source.name}`)
-  }
+  if (manifest === undefined) throw missingManifest(record)
   return { newestId: newest.id, checkpointId: record.id, manifest }
 }
 

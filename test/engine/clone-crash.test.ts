@@ -1,0 +1,223 @@
+// Invariant: a clone that is cut off anywhere, or that meets a source on the move, harms no source, leaves nothing that
+// looks like a whole database and is not one, and is finished by the same request; in the end the sources hold exactly the
+// pins that the clone records.
+import { SeededRandom } from '@moraine/base'
+import { MemoryObjectStore, type ObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
+import { CallScheduler, CutObjectStore, SimulatedClock } from '@moraine/testing'
+import { clone, type CloneOptions, type CloneSourceSpec, type Db, open } from 'moraine'
+import { ManifestStore } from 'moraine/inspect'
+import { describe, expect, test } from 'vitest'
+import { contents, numbered, outcomeOf, putAll, QUIET } from './subject.ts'
+
+const ALL = Object.fromEntries(numbered(0, 60))
+const EVEN_SPLIT = ['key-000020', 'key-000040'] as const
+
+async function make(store: ObjectStore, prefix: string, entries: readonly [string, string][]): Promise<void> {
+  const db = await open({ store, prefix }, QUIET)
+  await putAll(db, entries)
+  await db.close()
+}
+
+async function read(store: ObjectStore, prefix: string): Promise<Record<string, string>> {
+  const db = await open({ store, prefix }, { ...QUIET, createIfMissing: false })
+  const found = await contents(db)
+  await db.close()
+  return found
+}
+
+async function pinsOf(store: ObjectStore, prefix: string): Promise<string[]> {
+  return (await store.list(`${prefix}/pin/`)).objects.map(({ key }) => key)
+}
+
+/** The pins that a database records, as full names in the one store of these tests. */
+async function recordedPins(store: ObjectStore, prefix: string): Promise<string[]> {
+  const { PrefixedObjectStore } = await import('@moraine/object-store')
+  const manifests = new ManifestStore(new PrefixedObjectStore(store, prefix), { clock: new SimulatedClock(), random: new SeededRandom(1) })
+  const newest = await manifests.readNewest()
+  return (newest?.origins ?? []).map(({ origin, pin }) => `${origin.place.kind === 'sibling' ? origin.place.prefix : ''}/${pin}`).sort()
+}
+
+interface Scenario {
+  readonly name: string
+  readonly sources: readonly string[]
+  prepare(store: MemoryObjectStore): Promise<void>
+  run(store: ObjectStore, options?: CloneOptions): Promise<unknown>
+}
+
+const scenarios: readonly Scenario[] = [
+  {
+    name: 'a clone',
+    sources: ['a'],
+    prepare: (store) => make(store, 'a', numbered(0, 60)),
+    run: (store, options) => clone({ store, prefix: 'a' }, { store, prefix: 'target' }, options),
+  },
+  {
+    name: 'a union of parts that were written to',
+    sources: ['a', 'p', 'q', 'r'],
+    prepare: async (store) => {
+      await make(store, 'a', numbered(0, 60))
+      const [first, second] = EVEN_SPLIT
+      const parts = { p: { lt: first }, q: { gte: first, lt: second }, r: { gte: second } }
+      for (const [prefix, range] of Object.entries(parts)) {
+        await clone({ store, prefix: 'a' }, { store, prefix }, { range })
+      }
+      const db = await open({ store, prefix: 'q' }, QUIET)
+      await db.put('key-000030', ALL['key-000030'] as string)
+      await db.close()
+    },
+    run: (store, options) =>
+      clone(['p', 'q', 'r'].map((prefix): CloneSourceSpec => ({ location: { store, prefix } })), { store, prefix: 'target' }, options),
+  },
+]
+
+describe('a clone that is cut off', () => {
+  for (const scenario of scenarios) {
+    test(`pitfall 5: ${scenario.name}, at every store call`, async () => {
+      const probe = new MemoryObjectStore()
+      await scenario.prepare(probe)
+      const counting = new CutObjectStore(probe)
+      await scenario.run(counting)
+      const calls = counting.calls.length
+      expect(calls).toBeGreaterThanOrEqual(8)
+      for (let call = 1; call <= calls; call++) {
+        for (const when of ['before', 'after'] as const) {
+          const at = `${when} call ${call}, ${counting.calls[call - 1]}`
+          const store = new MemoryObjectStore()
+          await scenario.prepare(store)
+          const before = Object.fromEntries(await Promise.all(scenario.sources.map(async (prefix) => [prefix, await pinsOf(store, prefix)])))
+          const cut = new CutObjectStore(store, { call, when })
+          void scenario.run(cut).catch(() => {})
+          await cut.reached
+
+          // Nobody can take half a clone for an empty location.
+          const opened = await outcomeOf(open({ store, prefix: 'target' }, { ...QUIET, createIfMissing: false }).then((db) => db.close()))
+          if (opened === 'ok') {
+            expect(await read(store, 'target'), at).toEqual(ALL)
+            continue
+          }
+          expect(opened, at).toBe('INVALID')
+          if ((await store.get('target/identity')) !== undefined) {
+            await expect(open({ store, prefix: 'target' }, QUIET), at).rejects.toThrow(/a clone was begun here/)
+            await expect(clone({ store, prefix: 'a' }, { store, prefix: 'target' }, { range: { lt: 'x' } }), at).rejects.toThrow(/another clone was begun/)
+          }
+          // The source moves on before somebody tries again.
+          const source = await open({ store, prefix: scenario.sources.at(-1) as string }, QUIET)
+          await source.put('key-000059', ALL['key-000059'] as string)
+          await source.close()
+          await scenario.run(store)
+          expect(await read(store, 'target'), at).toEqual(ALL)
+          const held = (await Promise.all(scenario.sources.map((prefix) => pinsOf(store, prefix)))).flat()
+          const others = Object.values(before).flat()
+          expect(held.filter((pin) => !others.includes(pin)).sort(), at).toEqual(await recordedPins(store, 'target'))
+          for (const prefix of scenario.sources.slice(0, 1)) expect(Object.keys(await read(store, prefix)).length, at).toBeGreaterThan(0)
+        }
+      }
+    })
+  }
+
+  test('repeating a clone that was finished is fine while nothing has changed, and refused after', async () => {
+    const store = new MemoryObjectStore()
+    await make(store, 'a', numbered(0, 60))
+    const run = (): Promise<unknown> => clone({ store, prefix: 'a' }, { store, prefix: 'b' })
+    const report = await run()
+    expect(await run()).toEqual(report)
+    expect(await pinsOf(store, 'a')).toHaveLength(1)
+    const source = await open({ store, prefix: 'a' }, QUIET)
+    await source.close()
+    expect(await outcomeOf(run())).toBe('INVALID')
+    expect(await pinsOf(store, 'a')).toHaveLength(1)
+  })
+})
+
+/** Lets something else happen to the store right before the n-th call, as another process would. */
+class InterruptedStore extends WrappedObjectStore {
+  calls = 0
+  readonly #at: number
+  readonly #interrupt: () => Promise<void>
+
+  constructor(inner: ObjectStore, at: number, interrupt: () => Promise<void>) {
+    super(inner)
+    this.#at = at
+    this.#interrupt = interrupt
+  }
+
+  protected override async around<T>(_call: StoreCall, run: () => Promise<T>): Promise<T> {
+    if (++this.calls === this.#at) await this.#interrupt()
+    return await run()
+  }
+}
+
+describe('a source on the move', () => {
+  for (const scenario of scenarios) {
+    test(`${scenario.name}: a source commits before any one of its calls`, async () => {
+      for (let at = 1; ; at++) {
+        const store = new MemoryObjectStore()
+        await scenario.prepare(store)
+        const moving = scenario.sources.at(-1) as string
+        const source: Db = await open({ store, prefix: moving }, QUIET)
+        const before = new Set((await Promise.all(scenario.sources.map((prefix) => pinsOf(store, prefix)))).flat())
+        const interrupted = new InterruptedStore(store, at, async () => {
+          await source.put('key-999999', 'new')
+          await source.flush()
+        })
+        await scenario.run(interrupted)
+        const found = await read(store, 'target')
+        // Either state of the source is right; a mixture is not.
+        expect([ALL, { ...ALL, 'key-999999': 'new' }], `call ${at}`).toContainEqual(found)
+        const held = (await Promise.all(scenario.sources.map((prefix) => pinsOf(store, prefix)))).flat()
+        expect(held.filter((pin) => !before.has(pin)).sort(), `call ${at}`).toEqual(await recordedPins(store, 'target'))
+        await source.close()
+        if (interrupted.calls < at) break
+      }
+    })
+  }
+
+  test('one that commits before every single call is cloned all the same', async () => {
+    const inner = new MemoryObjectStore()
+    await make(inner, 'a', numbered(0, 60))
+    const source = await open({ store: inner, prefix: 'a' }, QUIET)
+    let busy = 0
+    class Busy extends WrappedObjectStore {
+      protected override async around<T>(_call: StoreCall, run: () => Promise<T>): Promise<T> {
+        await source.put('counter', String(++busy))
+        await source.flush()
+        return await run()
+      }
+    }
+    const store = new Busy(inner)
+    await clone({ store, prefix: 'a' }, { store, prefix: 'c' })
+    const { counter, ...rest } = await read(inner, 'c')
+    expect(rest).toEqual(ALL)
+    expect(Number(counter)).toBeGreaterThan(0)
+    expect(await pinsOf(inner, 'a')).toEqual(await recordedPins(inner, 'c'))
+    await source.close()
+  })
+})
+
+describe('two clones to one target', () => {
+  test('one is made, and no pin is left but its own', async () => {
+    for (let seed = 1; seed <= 60; seed++) {
+      const random = new SeededRandom(seed)
+      const store = new MemoryObjectStore()
+      await make(store, 'a', numbered(0, 60))
+      const scheduler = new CallScheduler(store)
+      const outcomes: string[] = []
+      for (const who of ['x', 'y']) {
+        const shared = scheduler.storeFor(who)
+        const options = { clock: new SimulatedClock(), random: new SeededRandom(seed * 10 + who.charCodeAt(0)) }
+        void outcomeOf(clone({ store: shared, prefix: 'a' }, { store: shared, prefix: 'b' }, options)).then((code) => outcomes.push(code))
+      }
+      for (;;) {
+        const waiting = await scheduler.waiting()
+        if (waiting.length === 0) break
+        scheduler.step(waiting.length === 1 ? 0 : random.below(waiting.length))
+      }
+      scheduler.release()
+      expect(outcomes, `seed ${seed}`).toHaveLength(2)
+      expect(outcomes, `seed ${seed}`).toContain('ok')
+      for (const code of outcomes) expect(['ok', 'CONFLICT'], `seed ${seed}`).toContain(code)
+      expect(await pinsOf(store, 'a'), `seed ${seed}`).toEqual(await recordedPins(store, 'b'))
+      expect(await read(store, 'b')).toEqual(ALL)
+    }
+  })
+})
