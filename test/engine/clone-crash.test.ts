@@ -2,7 +2,7 @@
 // looks like a whole database and is not one, and is finished by the same request; in the end the sources hold exactly the
 // pins that the clone records.
 import { SeededRandom } from '@moraine/base'
-import { MemoryObjectStore, type ObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
+import { MemoryObjectStore, type ObjectStore, PrefixedObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
 import { CallScheduler, CutObjectStore, SimulatedClock } from '@moraine/testing'
 import { clone, type CloneOptions, type CloneSourceSpec, type Db, open } from 'moraine'
 import { ManifestStore } from 'moraine/inspect'
@@ -31,7 +31,6 @@ async function pinsOf(store: ObjectStore, prefix: string): Promise<string[]> {
 
 /** The pins that a database records, as full names in the one store of these tests. */
 async function recordedPins(store: ObjectStore, prefix: string): Promise<string[]> {
-  const { PrefixedObjectStore } = await import('@moraine/object-store')
   const manifests = new ManifestStore(new PrefixedObjectStore(store, prefix), { clock: new SimulatedClock(), random: new SeededRandom(1) })
   const newest = await manifests.readNewest()
   return (newest?.origins ?? []).map(({ origin, pin }) => `${origin.place.kind === 'sibling' ? origin.place.prefix : ''}/${pin}`).sort()
@@ -107,10 +106,9 @@ describe('a clone that is cut off', () => {
           await scenario.run(store)
           expect(await read(store, 'target'), at).toEqual(ALL)
           const held = (await Promise.all(scenario.sources.map((prefix) => pinsOf(store, prefix)))).flat()
-          const others = Object.values(before).flat()
-          expect(held.filter((pin) => !others.includes(pin)).sort(), at).toEqual(await recordedPins(store, 'target'))
-          for (const prefix of scenario.sources.slice(0, 1)) expect(Object.keys(await read(store, prefix)).length, at).toBeGreaterThan(0)
-        }
+          const others = new Set(Object.values(before).flat())
+          expect(held.filter((pin) => !others.has(pin)).sort(), at).toEqual(await recordedPins(store, 'target'))
+                }
       }
     })
   }

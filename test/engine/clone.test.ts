@@ -168,7 +168,7 @@ describe('ranges', () => {
           const wanted = numbered(0, 40).filter(([key]) => key >= gte && key < lt)
           const db = await open({ store, prefix }, QUIET)
           expect(Object.entries(await contents(db))).toEqual(wanted)
-          expect(Object.entries(await contents(db, { reverse: true }))).toEqual([...wanted].reverse())
+          expect(Object.entries(await contents(db, { reverse: true }))).toEqual(wanted.toReversed())
           for (const [key, value] of numbered(0, 40)) {
             const inside = key >= gte && key < lt
             expect(await textOf(db.get(key)), key).toBe(inside ? value : undefined)
@@ -176,7 +176,7 @@ describe('ranges', () => {
             const from = Object.keys(await contents(db, { gte: key }))
             expect(from).toEqual(wanted.map(([k]) => k).filter((k) => k >= key))
             const below = Object.keys(await contents(db, { lte: key, reverse: true }))
-            expect(below).toEqual(wanted.map(([k]) => k).filter((k) => k <= key).reverse())
+            expect(below).toEqual(wanted.map(([k]) => k).filter((k) => k <= key).toReversed())
           }
           await db.compact()
           expect(Object.entries(await contents(db))).toEqual(wanted)
