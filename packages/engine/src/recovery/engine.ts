@@ -156,6 +156,7 @@ export class Engine {
       onStall: (reason) => this.#emit('stall', { reason }),
       onLogFailed: (error) => this.fail(error),
       flushThrough: (seq) => this.flushThrough(seq),
+      clock,
     })
     this.#flusher.kick()
     this.compactor.kick()

@@ -1,9 +1,10 @@
-import { abortError, Deferred } from '@moraine/base'
+import { abortError, type Clock, Deferred } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { encodeDelete, encodePut, visitOperations } from '../batch/batch-codec.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import { GroupCommitter } from './group-committer.ts'
+import { LoopTurns } from './loop-turns.ts'
 import type { WriteLog } from './write-log.ts'
 
 /** When a write is acknowledged: in memory, in the log, or in the store. */
@@ -36,6 +37,7 @@ export interface WritePathOptions {
   readonly onLogFailed: (error: unknown) => void
   /** Resolves when the store holds everything up to `seq`. */
   readonly flushThrough: (seq: number) => Promise<void>
+  readonly clock: Clock
 }
 
 interface HeldWrite {
@@ -51,6 +53,7 @@ interface HeldWrite {
 export class WritePath {
   readonly #options: WritePathOptions
   readonly #views: ViewRegistry
+  readonly #turns: LoopTurns
   readonly #committer: GroupCommitter | undefined
   readonly #held = new Set<HeldWrite>()
   #active: Memtable
@@ -62,6 +65,7 @@ export class WritePath {
   constructor(options: WritePathOptions) {
     this.#options = options
     this.#views = options.views
+    this.#turns = new LoopTurns(options.clock)
     this.#active = options.views.current.active
     this.#lastSeq = options.lastSeq
     this.#committer = options.log === undefined ? undefined : new GroupCommitter(options.log, options.onLogFailed)
@@ -186,7 +190,7 @@ export class WritePath {
       group.count++
       logged = group.acknowledged.promise
     }
-    return this.#inserted(seq, logged, durability)
+    return this.#inserted(seq, 1, logged, durability)
   }
 
   #delete(key: Uint8Array, keyStart: number, keyEnd: number, durability: Durability | undefined): Promise<void> {
@@ -200,7 +204,7 @@ export class WritePath {
       group.count++
       logged = group.acknowledged.promise
     }
-    return this.#inserted(seq, logged, durability)
+    return this.#inserted(seq, 1, logged, durability)
   }
 
   #write(operations: Uint8Array, count: number, durability: Durability | undefined): Promise<void> {
@@ -217,10 +221,16 @@ export class WritePath {
       logged = group.acknowledged.promise
     }
     this.#lastSeq = seq
-    return this.#inserted(seq, logged, durability)
+    return this.#inserted(seq, count, logged, durability)
   }
 
-  #inserted(seq: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
+  #inserted(seq: number, writes: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
+    const turn = this.#turns.passed(writes)
+    const acknowledged = this.#acknowledged(seq, logged, durability)
+    return turn === undefined ? acknowledged : turn.then(() => acknowledged)
+  }
+
+  #acknowledged(seq: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
     if (this.#active.memoryBytes >= this.#options.settings.memtableSizeBytes) this.#reconsider()
     if (durability === undefined || durability === 'log') return logged
     if (durability === 'memory') return DONE
