@@ -8,7 +8,7 @@ export {
   type SimulationSettings,
 } from './compaction/simulation/simulate-compaction.ts'
 export type { KeyDistribution, SimulatedLoad } from './compaction/simulation/simulated-load.ts'
-export { type CompactionOption, compactionSettings } from './db/compaction-option.ts'
+export { engineSettings } from './db/open-options.ts'
 export {
   BASE_PREFIX,
   baseName,

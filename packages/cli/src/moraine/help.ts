@@ -6,6 +6,7 @@ Looks into a Moraine database without opening it: reads only, takes nothing over
   moraine tree <database>         the table files of every level: sizes, entries, sequence and key ranges
   moraine wal survey <folder>     whose local write-ahead log a folder holds, and which writes are in it
   moraine wal export <folder>     those writes, oldest first; also of a log that a database refused to replay
+  moraine simulate-compaction     what the compaction pickers would do over a synthetic load (its own --help)
   sst-dump                        what is inside of table files (a program of its own: sst-dump --help)
 
   <database>   s3://bucket/prefix, with ?endpoint=http://127.0.0.1:9000 for another server than AWS, file:///folder, or
