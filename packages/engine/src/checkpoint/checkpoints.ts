@@ -116,8 +116,8 @@ export class Checkpoints implements CommitRider {
   }
 
   /** The state of a checkpoint: the manifest that first listed it. */
-  async manifestOf(checkpoint: CheckpointRecord): Promise<Manifest> {
-    const { versions, readManifest, signal } = this.#options
+  async manifestOf(checkpoint: CheckpointRecord, signal: AbortSignal = this.#options.signal): Promise<Manifest> {
+    const { versions, readManifest } = this.#options
     const { current } = versions
     if (current.id === checkpoint.manifestId) return current
     const manifest = await readManifest(checkpoint.manifestId, signal)

@@ -1,19 +1,21 @@
-import { abortError, copyRange, MoraineError } from '@moraine/base'
+import { MoraineError } from '@moraine/base'
 import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { WriteBatch } from '../batch/write-batch.ts'
 import type { VersionDiff } from '../checkpoint/diff-versions.ts'
 import type { Entry } from '../read/scan-cursor.ts'
-import type { Engine, EngineScan } from '../recovery/engine.ts'
+import type { Engine } from '../recovery/engine.ts'
 import type { EngineEvents } from '../recovery/engine-event.ts'
+import { restoreEngine } from '../recovery/restore-engine.ts'
 import type { Durability } from '../write/write-path.ts'
 import { type Checkpoint, type CheckpointOptions, checkpointReference, checkpointRequest, publicCheckpoint } from './checkpoint-options.ts'
 import { type DbStats, dbStats } from './db-stats.ts'
 import type { EventListeners, EventName } from './event-listeners.ts'
 import { KeyScratch } from './key-scratch.ts'
-import { booleanOption, checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
-import { checkScanOptions, plainRange, type ScanOptions, scanRange } from './scan-options.ts'
-import { EntryStream, scanBatches } from './scan-stream.ts'
-import { Snapshot } from './snapshot.ts'
+import { checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
+import { type ReadOptions, Reads, type ResidentResult } from './reads.ts'
+import { plainRange, type ScanOptions } from './scan-options.ts'
+import type { EntryStream } from './scan-stream.ts'
+import type { Snapshot } from './snapshot.ts'
 
 export interface WriteOptions {
   /**
@@ -25,44 +27,26 @@ export interface WriteOptions {
   readonly signal?: AbortSignal
 }
 
-export interface ReadOptions {
-  /** Read at this snapshot instead of the present. */
-  readonly snapshot?: Snapshot
-  /**
-   * See only writes that survive the loss of this machine: what is acknowledged in a log in the store, with any other
-   * log what is flushed. `stats().durableSequence` says how far that is.
-   */
-  readonly durable?: boolean
-  readonly signal?: AbortSignal
-}
-
-/** What `getResident` knows: the value, that there is none, or (undefined) that only I/O could tell. */
-export type ResidentResult = { readonly value: Uint8Array } | { readonly absent: true } | undefined
-
 const writeChecks: OptionChecks<WriteOptions> = {
   durability: oneOfOption('memory', 'log', 'store'),
   signal: signalOption,
 }
-const readChecks: OptionChecks<ReadOptions> = {
-  snapshot: () => undefined,
-  durable: booleanOption,
-  signal: signalOption,
-}
-const NO_ENTRY: Promise<undefined> = Promise.resolve(undefined)
-const ABSENT: ResidentResult = { absent: true }
 
 /**
  * An open database. Keys and values are bytes; text is stored as UTF-8. Every method that fails rejects with a
  * MoraineError; INVALID always comes before anything was written.
  */
 export class Db {
-  readonly #engine: Engine
+  #engine: Engine
+  #restoring: { readonly ended: Promise<unknown>; readonly abort: AbortController } | undefined
+  #reads: Reads
   readonly #events: EventListeners
   readonly #key = new KeyScratch()
 
   /** Made by `open`. */
   constructor(engine: Engine, events: EventListeners) {
     this.#engine = engine
+    this.#reads = new Reads(engine)
     this.#events = events
   }
 
@@ -97,56 +81,33 @@ export class Db {
 
   /** The value of a key, or undefined. The bytes are the caller's own copy. */
   get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
-    return this.#guard(() => {
-      const seq = this.#readSequence('get', options)
-      this.#key.load(key)
-      const state = this.#engine.lookup(this.#key.bytes, 0, this.#key.end, seq)
-      if (state === 'absent') return NO_ENTRY
-      if (state === 'found') return Promise.resolve(this.#foundValue())
-      const waiting = this.#engine.lookupWaiting(this.#key.copy(), seq).then((found) => found?.value)
-      return options?.signal === undefined ? waiting : abortable(waiting, options.signal)
-    })
+    return this.#guard(() => this.#reads.get(key, options))
   }
 
   /** Like `get`, without any I/O and without a promise. */
   getResident(key: Bytes, options?: ReadOptions): ResidentResult {
     this.#engine.ensureOpen()
-    const seq = this.#readSequence('getResident', options)
-    this.#key.load(key)
-    const state = this.#engine.lookup(this.#key.bytes, 0, this.#key.end, seq)
-    if (state === 'absent') return ABSENT
-    return state === 'found' ? { value: this.#foundValue() } : undefined
+    return this.#reads.getResident(key, options)
   }
 
   /** The values of many keys, in their order; those that need I/O are fetched together. */
   getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    return this.#guard(async () => {
-      if (!Array.isArray(keys)) throw new MoraineError('INVALID', 'getMany takes an array of keys')
-      // All keys are read at one moment, whatever is written while some of them wait.
-      const seq = this.#readSequence('getMany', options) ?? this.#engine.writes.lastSeq
-      const held = options?.snapshot === undefined ? this.#hold(seq) : undefined
-      try {
-        return await this.#getMany(keys, seq, options)
-      } finally {
-        held?.close()
-      }
-    })
+    return this.#guard(() => this.#reads.getMany(keys, options))
   }
 
   /** Entries in key order: `for await (const [key, value] of db.scan({ prefix: 'user/' }))`. */
   scan(options: ScanOptions = {}): EntryStream {
-    return new EntryStream(this.#startScan(options))
+    return this.#reads.scan(options)
   }
 
   /** Like `scan`, many entries a step: several times faster for long scans. */
   scanBatches(options: ScanOptions = {}): AsyncGenerator<Entry[], void, undefined> {
-    return scanBatches(this.#startScan(options))
+    return this.#reads.scanBatches(options)
   }
 
   /** A view of the present for later reads; close it when done. */
   snapshot(): Snapshot {
-    this.#engine.ensureOpen()
-    return this.#hold(this.#engine.writes.lastSeq)
+    return this.#reads.snapshot()
   }
 
   /** Writes everything in memory to the store; resolves when it is durable there. */
@@ -194,6 +155,26 @@ export class Db {
     })
   }
 
+  /**
+   * Goes back to a checkpoint, in place: everything written after it is given up, flushed or not, and so is every write,
+   * scan and snapshot that is under way when this is called. The checkpoints stay, newer ones too. Resolves when the
+   * database is open at the checkpoint's state; when it rejects with INVALID or CORRUPTION nothing has changed, otherwise
+   * the database is closed and opening it shows whether it was restored.
+   */
+  restore(idOrName: string): Promise<void> {
+    return this.#guard(() => {
+      const abort = new AbortController()
+      const reference = checkpointReference('restore', idOrName)
+      const restoring = restoreEngine(this.#engine, reference, abort.signal).then(({ engine, report }) => {
+        this.#engine = engine
+        this.#reads = new Reads(engine)
+        this.#events.emit('restore', report)
+      })
+      this.#restoring = { ended: restoring.catch(() => {}), abort }
+      return restoring
+    })
+  }
+
   stats(): DbStats {
     return dbStats(this.#engine)
   }
@@ -207,8 +188,9 @@ export class Db {
    * Flushes, gives the database back to whoever opens it next, and releases everything. Rejects with UNAVAILABLE when the
    * flush did not succeed in `closeTimeoutMs`; the write-ahead log then keeps what was acknowledged. Idempotent.
    */
-  close(): Promise<void> {
-    return this.#engine.close()
+  async close(): Promise<void> {
+    if (this.#restoring !== undefined) await this.#restoreEnded(this.#restoring)
+    await this.#engine.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
@@ -225,71 +207,10 @@ export class Db {
     }
   }
 
-  #readSequence(call: string, options: ReadOptions | undefined): number | undefined {
-    if (options === undefined) return undefined
-    checkOptions(call, options, readChecks)
-    if (options.signal?.aborted === true) throw abortError(options.signal)
-    return this.#sequenceOf(options)
+  async #restoreEnded({ ended, abort }: { ended: Promise<unknown>; abort: AbortController }): Promise<void> {
+    const { clock, closeTimeoutMs } = this.#engine.settings
+    const timer = clock.setTimer(closeTimeoutMs, () => abort.abort())
+    await ended
+    timer.cancel()
   }
-
-  /** Where the options say to read; undefined for the present. To be used on the view of this very moment. */
-  #sequenceOf(options: { readonly snapshot?: Snapshot; readonly durable?: boolean }): number | undefined {
-    const seq = Snapshot.sequenceFor(options.snapshot, this)
-    return options.durable === true ? Math.min(seq ?? Number.POSITIVE_INFINITY, this.#engine.durableSeq) : seq
-  }
-
-  #hold(seq: number): Snapshot {
-    const { snapshots } = this.#engine
-    snapshots.add(seq)
-    return new Snapshot(this, seq, () => snapshots.remove(seq))
-  }
-
-  #foundValue(): Uint8Array {
-    const { valueBytes: bytes, valueStart, valueEnd } = this.#engine.found
-    return copyRange(bytes, valueStart, valueEnd)
-  }
-
-  async #getMany(keys: readonly Bytes[], seq: number, options: ReadOptions | undefined): Promise<(Uint8Array | undefined)[]> {
-    const values: (Uint8Array | undefined)[] = Array.from({ length: keys.length })
-    const waits: Promise<void>[] = []
-    for (const [i, key] of keys.entries()) {
-      this.#key.load(key)
-      const state = this.#engine.lookup(this.#key.bytes, 0, this.#key.end, seq)
-      if (state === 'found') values[i] = this.#foundValue()
-      else if (state === 'blocked') {
-        const wait = this.#engine.lookupWaiting(this.#key.copy(), seq)
-        waits.push(
-          wait.then((found) => {
-            values[i] = found?.value
-          }),
-        )
-      }
-    }
-    if (waits.length > 0) {
-      const all = Promise.all(waits)
-      await (options?.signal === undefined ? all : abortable(all, options.signal))
-    }
-    return values
-  }
-
-  #startScan(options: ScanOptions): EngineScan {
-    this.#engine.ensureOpen()
-    checkScanOptions(options)
-    return this.#engine.scan({
-      range: scanRange(options),
-      reverse: options.reverse ?? false,
-      limit: options.limit ?? Number.POSITIVE_INFINITY,
-      seq: this.#sequenceOf(options),
-      signal: options.signal,
-    })
-  }
-}
-
-/** Gives the caller's wait up when the signal fires; the read itself is shared and goes on. */
-function abortable<Result>(wait: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-    wait.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

@@ -3,7 +3,7 @@ import type { EngineEvents } from '../recovery/engine-event.ts'
 
 export type EventName = keyof EngineEvents
 
-const NAMES: readonly EventName[] = ['flush', 'compaction', 'checkpoint', 'gc', 'stall', 'fenced', 'error']
+const NAMES: readonly EventName[] = ['flush', 'compaction', 'checkpoint', 'restore', 'gc', 'stall', 'fenced', 'error']
 
 /** The listeners of a database. One that throws does not disturb the engine: its error is thrown in a task of its own. */
 export class EventListeners {

@@ -1,12 +1,18 @@
-import type { EngineScan } from '../recovery/engine.ts'
 import type { Entry } from '../read/scan-cursor.ts'
 
 const FIRST_BATCH_ENTRIES = 16
 const BATCH_ENTRIES = 1024
 const BATCH_BYTES = 256 * 1024
 
+/** Where a scan's entries come from. */
+export interface BatchSource {
+  /** Further entries; an empty batch means the scan is over. */
+  nextBatch(maxEntries: number, maxBytes: number): Promise<Entry[]>
+  close(): void
+}
+
 /** `db.scanBatches`: arrays of entries, each ready at once; never an empty one. */
-export async function* scanBatches(scan: EngineScan): AsyncGenerator<Entry[], void, undefined> {
+export async function* scanBatches(scan: BatchSource): AsyncGenerator<Entry[], void, undefined> {
   try {
     // Short scans should not pay for a long one's batch.
     let entries = FIRST_BATCH_ENTRIES
@@ -26,13 +32,13 @@ export async function* scanBatches(scan: EngineScan): AsyncGenerator<Entry[], vo
  * promise each and nothing more.
  */
 export class EntryStream implements AsyncIterableIterator<Entry, undefined, undefined> {
-  readonly #scan: EngineScan
+  readonly #scan: BatchSource
   #batch: Entry[] = []
   #at = 0
   #entries = FIRST_BATCH_ENTRIES
   #loading: Promise<void> | undefined
 
-  constructor(scan: EngineScan) {
+  constructor(scan: BatchSource) {
     this.#scan = scan
   }
 

@@ -1,4 +1,10 @@
 import { MoraineError } from '@moraine/base'
+import type { ReadPoint } from '../read/view-reads.ts'
+
+/** What a snapshot reads from: an engine, which throws here once it has ended. */
+export interface SnapshotOwner {
+  ensureOpen(): void
+}
 
 /**
  * A read view of the database at one moment. Holding it keeps what it can see from being compacted away, so close it
@@ -7,13 +13,15 @@ import { MoraineError } from '@moraine/base'
 export class Snapshot {
   /** The sequence number it reads at. */
   readonly version: number
-  readonly #owner: object
+  readonly #owner: SnapshotOwner
+  readonly #point: ReadPoint
   #release: (() => void) | undefined
 
   /** Made by `db.snapshot()`. */
-  constructor(owner: object, version: number, release: () => void) {
+  constructor(owner: SnapshotOwner, point: ReadPoint, release: () => void) {
     this.#owner = owner
-    this.version = version
+    this.#point = point
+    this.version = point.seq
     this.#release = release
   }
 
@@ -30,12 +38,16 @@ export class Snapshot {
     this.close()
   }
 
-  /** The sequence number, for reads of `owner`; INVALID for another database's snapshot, CLOSED for a closed one. */
-  static sequenceFor(snapshot: Snapshot | undefined, owner: object): number | undefined {
+  /** Where reads of `owner` look; INVALID for another database's snapshot, CLOSED for a closed one. */
+  static pointFor(snapshot: Snapshot | undefined, owner: SnapshotOwner): ReadPoint | undefined {
     if (snapshot === undefined) return undefined
     if (!(snapshot instanceof Snapshot)) throw new MoraineError('INVALID', 'snapshot must be what db.snapshot() returned')
-    if (snapshot.#owner !== owner) throw new MoraineError('INVALID', 'the snapshot belongs to another database')
+    if (snapshot.#owner !== owner) {
+      // Taken before a restore, it says so itself.
+      snapshot.#owner.ensureOpen()
+      throw new MoraineError('INVALID', 'the snapshot belongs to another database')
+    }
     if (snapshot.closed) throw new MoraineError('CLOSED', 'the snapshot is closed')
-    return snapshot.version
+    return snapshot.#point
   }
 }

@@ -41,8 +41,8 @@ export class ViewRegistry {
     for (const view of this.#users.keys()) yield view.version
   }
 
-  acquire(): ReadView {
-    const view = this.#current
+  /** Holds the current view, or one more time a view that is held already. */
+  acquire(view: ReadView = this.#current): ReadView {
     this.#users.set(view, (this.#users.get(view) ?? 0) + 1)
     return view
   }

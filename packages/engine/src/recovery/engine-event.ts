@@ -11,6 +11,8 @@ export interface EngineEvents {
   compaction: CompactionReport
   /** A checkpoint is listed in the manifest, and durable. */
   checkpoint: CheckpointReport
+  /** The database went back to a checkpoint; `manifestId` is the manifest that says so. */
+  restore: CheckpointReport
   /** Garbage was deleted. */
   gc: CollectionReport
   /** Writes are held back. */

@@ -1,4 +1,4 @@
-import { copyRange, Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
+import { Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import { Checkpoints } from '../checkpoint/checkpoints.ts'
 import { Compactor } from '../compaction/compactor.ts'
@@ -9,10 +9,9 @@ import type { ManifestStore } from '../manifest/manifest-store.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
-import { HeldPieces, PointLookup } from '../read/point-lookup.ts'
-import type { ReadView, ViewRegistry } from '../read/read-view.ts'
-import { type Entry, ScanCursor, type ScanRequest } from '../read/scan-cursor.ts'
+import type { ViewRegistry } from '../read/read-view.ts'
 import { SnapshotRegistry } from '../read/snapshots.ts'
+import { type ReadHost, type ReadPoint, ViewReads } from '../read/view-reads.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import type { TableStore } from '../table/table-store.ts'
@@ -22,6 +21,7 @@ import { WritePath } from '../write/write-path.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
+import type { RestorePlan } from './restore-plan.ts'
 import { sstWriterSettings } from './sst-writer-settings.ts'
 
 /** The parts of an engine, put together by `openEngine`. */
@@ -44,6 +44,8 @@ export interface EngineParts {
   readonly emit: EmitEvent
   /** Everything that was replayed at the opening is in the store now: the logs of owners before may go. */
   readonly forgetReplayed: () => Promise<void>
+  /** Opens the same database again, at a checkpoint, with the same stores and caches. */
+  readonly reopen: (restore: RestorePlan, signal: AbortSignal) => Promise<Engine>
 }
 
 type EngineState = 'open' | 'closing' | 'closed' | 'failed'
@@ -53,7 +55,7 @@ type EngineState = 'open' | 'closing' | 'closed' | 'failed'
  * failure that cannot be repaired (fenced, log lost, a defect) stops all of it: every pending and later call fails with
  * that error, and nothing is acknowledged any more.
  */
-export class Engine {
+export class Engine implements ReadHost {
   readonly settings: EngineSettings
   readonly store: CountingObjectStore
   readonly stores: OriginStores
@@ -61,17 +63,18 @@ export class Engine {
   readonly versions: VersionSet
   readonly views: ViewRegistry
   readonly tables: TableStore
+  readonly reads: ViewReads
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
   readonly gc: BackgroundCollector
   readonly checkpoints: Checkpoints
+  readonly reopen: (restore: RestorePlan, signal: AbortSignal) => Promise<Engine>
   readonly compactor: Compactor
 
   readonly #emit: EmitEvent
   readonly #log: EngineLog | undefined
   readonly #byteWork: ByteWork
   readonly #flusher: Flusher
-  readonly #lookup: PointLookup
   readonly #abort = new AbortController()
   readonly #replayedSeq: number
   /** Until it has run. */
@@ -95,7 +98,8 @@ export class Engine {
     this.#emit = parts.emit
     this.#log = parts.log
     this.#byteWork = parts.byteWork
-    this.#lookup = new PointLookup(tables)
+    this.reads = new ViewReads(this)
+    this.reopen = parts.reopen
     this.#replayedSeq = parts.lastSeq
     this.#forgetReplayed = parts.forgetReplayed
     this.#fenceCheckedSeq = parts.lastSeq
@@ -178,46 +182,18 @@ export class Engine {
     return Math.max(this.versions.current.flushedSeq, this.#log?.storedSeq ?? 0)
   }
 
+  /** Keeps the versions that a moment sees until it is released. */
+  hold(at: ReadPoint = { seq: this.writes.lastSeq }): { readonly point: ReadPoint; release(): void } {
+    this.snapshots.add(at.seq)
+    return { point: at, release: () => this.snapshots.remove(at.seq) }
+  }
+
+  get lastSeq(): number {
+    return this.writes.lastSeq
+  }
+
   walStats(): WalStats {
     return this.#log?.stats() ?? { kind: 'none' }
-  }
-
-  /** The lookup that the last synchronous read left its answer in. */
-  get found(): PointLookup {
-    return this.#lookup
-  }
-
-  /** A lookup without I/O, at the present or at a snapshot. The answer stands in `found` until the next call. */
-  lookup(key: Uint8Array, keyStart: number, keyEnd: number, seq: number | undefined): 'found' | 'absent' | 'blocked' {
-    return this.#lookup.run(this.views.current, key, keyStart, keyEnd, seq ?? this.writes.lastSeq)
-  }
-
-  /** Like `lookup`, but fetches what is missing. The key must not change until it resolves. */
-  async lookupWaiting(key: Uint8Array, seq: number | undefined): Promise<{ value: Uint8Array; seq: number } | undefined> {
-    const view = this.views.acquire()
-    const at = seq ?? this.writes.lastSeq
-    const held = new HeldPieces()
-    try {
-      for (;;) {
-        const state = this.#lookup.run(view, key, 0, key.length, at, held)
-        if (state === 'absent') return undefined
-        if (state === 'found') {
-          const { valueBytes, valueStart, valueEnd, seq: version } = this.#lookup
-          return { value: copyRange(valueBytes, valueStart, valueEnd), seq: version }
-        }
-        await this.#lookup.load(held)
-        this.#ensureReadable()
-      }
-    } finally {
-      this.views.release(view)
-    }
-  }
-
-  /** Starts a scan over the present view; close it when done. */
-  scan(request: Omit<ScanRequest, 'seq'> & { readonly seq: number | undefined }): EngineScan {
-    const view = this.views.acquire()
-    const cursor = new ScanCursor(view, this.tables, { ...request, seq: request.seq ?? this.writes.lastSeq })
-    return new EngineScan(this, view, cursor)
   }
 
   /** Resolves when everything written so far is in the store. */
@@ -249,6 +225,12 @@ export class Engine {
   fail(error: unknown): void {
     if (this.#state === 'failed' || this.#state === 'closed') return
     const reason = asMoraineError(error)
+    this.#stop(reason)
+    if (reason.code === 'FENCED') this.#emit('fenced', { error: reason })
+    else this.#emit('error', { error: reason, willRetry: false })
+  }
+
+  #stop(reason: MoraineError): void {
     this.#state = 'failed'
     this.#failure = reason
     this.writes.abandon(reason)
@@ -256,8 +238,23 @@ export class Engine {
     this.#abort.abort(reason)
     this.#fenceTimer?.cancel()
     this.gc.abandon(reason)
-    if (reason.code === 'FENCED') this.#emit('fenced', { error: reason })
-    else this.#emit('error', { error: reason, willRetry: false })
+  }
+
+  /**
+   * Stops without flushing, because another engine is to take the database over in this process: that one gets the stores
+   * and the caches. Every call from now on fails with `reason`.
+   */
+  async discard(reason: MoraineError): Promise<void> {
+    this.#stop(reason)
+    await this.#drained(this.#deadlineMs())
+    // What the log still holds is given up; that it cannot be closed properly does not matter.
+    await this.#log?.close().catch(() => {})
+  }
+
+  /** The other engine could not be started: nobody uses the stores any more. */
+  async restoreFailed(error: unknown): Promise<void> {
+    this.#failure = asMoraineError(error)
+    await this.close()
   }
 
   /**
@@ -271,7 +268,7 @@ export class Engine {
 
   async #close(): Promise<void> {
     this.#fenceTimer?.cancel()
-    const deadlineMs = this.settings.clock.monotonicMs() + this.settings.closeTimeoutMs
+    const deadlineMs = this.#deadlineMs()
     let problem: unknown
     if (this.#state === 'open') {
       this.#state = 'closing'
@@ -281,6 +278,20 @@ export class Engine {
     this.#state = this.#state === 'failed' ? 'failed' : 'closed'
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
+    await this.#drained(deadlineMs)
+    await this.#closeLog().catch((error: unknown) => {
+      problem ??= error
+    })
+    await this.stores.close()
+    if (problem !== undefined) throw problem
+  }
+
+  #deadlineMs(): number {
+    return this.settings.clock.monotonicMs() + this.settings.closeTimeoutMs
+  }
+
+  /** Resolves when nothing runs any more. */
+  async #drained(deadlineMs: number): Promise<void> {
     await this.#flusher.drained()
     await this.#until(deadlineMs, this.compactor.drained())
     await this.#until(deadlineMs, this.#byteWork.close())
@@ -289,11 +300,6 @@ export class Engine {
     await this.#until(deadlineMs, this.gc.drained())
     this.gc.abandon(closedError())
     await this.writes.drained()
-    await this.#closeLog().catch((error: unknown) => {
-      problem ??= error
-    })
-    await this.stores.close()
-    if (problem !== undefined) throw problem
   }
 
   /**
@@ -435,42 +441,10 @@ export class Engine {
     }
   }
 
-  #ensureReadable(): void {
+  /** Throws what reads that have waited end with: those under way when `close` is called may still finish. */
+  ensureReadable(): void {
     if (this.#state === 'failed') throw this.#failure
     if (this.#state === 'closed') throw closedError()
-  }
-
-}
-
-/** A scan in progress: the cursor, and the view it must give back. */
-export class EngineScan {
-  readonly #engine: Engine
-  readonly #view: ReadView
-  readonly #cursor: ScanCursor
-  #closed = false
-
-  constructor(engine: Engine, view: ReadView, cursor: ScanCursor) {
-    this.#engine = engine
-    this.#view = view
-    this.#cursor = cursor
-  }
-
-  async nextBatch(maxEntries: number, maxBytes: number): Promise<Entry[]> {
-    if (this.#closed) return []
-    this.#engine.ensureOpen()
-    try {
-      return await this.#cursor.nextBatch(maxEntries, maxBytes)
-    } catch (error) {
-      this.close()
-      throw error
-    }
-  }
-
-  close(): void {
-    if (this.#closed) return
-    this.#closed = true
-    this.#cursor.close()
-    this.#engine.views.release(this.#view)
   }
 }
 

@@ -3,12 +3,18 @@ import { homedir } from 'node:os'
 import { MoraineError } from '@moraine/base'
 import type { Manifest } from '../manifest/manifest.ts'
 import { LocalWalFolder } from '../wal/local-wal-folder.ts'
+import { completeSuccession, dropSuccessor, prepareSuccessor } from '../wal/log-succession.ts'
 import { walFolderLocation } from '../wal/wal-folder-location.ts'
 import type { EngineSettings } from './engine-settings.ts'
 
 /** Where the log of a database lies on this machine, unless the caller named a folder. */
 export function defaultWalFolder(databaseId: string): string {
   return walFolderLocation(databaseId, { env: process.env, platform: process.platform, homedir: homedir() })
+}
+
+/** Where the log of a database lies with these settings, or lay when they want none. */
+function logFolder({ wal }: EngineSettings, databaseId: string): string {
+  return (wal.kind === 'local' ? wal.folder : undefined) ?? defaultWalFolder(databaseId)
 }
 
 /**
@@ -22,7 +28,9 @@ export async function prepareLocalLog(
   databaseId: string,
 ): Promise<LocalWalFolder | undefined> {
   const { wal, random } = settings
-  const folder = (wal.kind === 'local' ? wal.folder : undefined) ?? defaultWalFolder(databaseId)
+  const folder = logFolder(settings, databaseId)
+  // A restore may have ended between its commit and the change of the log.
+  if (before?.walId !== undefined) await completeSuccession(folder, before.walId)
   if (wal.kind !== 'local') {
     // A log that an earlier opening left with unflushed writes is still replayed; none is ever created.
     if (before?.walId === undefined || !existsSync(folder)) return undefined
@@ -42,4 +50,23 @@ export async function prepareLocalLog(
     `the write-ahead log in ${log.folder} holds ${survey.writes} writes but does not continue this database: since they were written it was opened from another folder or restored. They were left untouched: read them with 'moraine wal export ${log.folder}', then open with wal: { kind: 'local', foreign: 'set-aside' } to start a new log beside them`,
     { detail: { folder: log.folder, writes: survey.writes, walId: log.walId, expected: before?.walId } },
   )
+}
+
+/** An empty log that is to continue a restored state; undefined when the settings want no local log. */
+export async function prepareRestoredLog(settings: EngineSettings, databaseId: string): Promise<LocalWalFolder | undefined> {
+  if (settings.wal.kind !== 'local') return undefined
+  return await prepareSuccessor(logFolder(settings, databaseId), { databaseId, random: settings.random })
+}
+
+/** Puts the restored state's log in the place of the old one, once the manifest that names it is committed. */
+export async function adoptRestoredLog(settings: EngineSettings, log: LocalWalFolder): Promise<LocalWalFolder> {
+  const { databaseId, walId } = log
+  const folder = logFolder(settings, databaseId)
+  await completeSuccession(folder, walId)
+  return await LocalWalFolder.open(folder, { databaseId, random: settings.random, create: false })
+}
+
+/** Deletes what a restore that never was committed has left. Only for the owner: nobody else can commit it any more. */
+export async function dropUnusedSuccessor(settings: EngineSettings, databaseId: string): Promise<void> {
+  await dropSuccessor(logFolder(settings, databaseId))
 }

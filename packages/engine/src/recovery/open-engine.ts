@@ -16,8 +16,9 @@ import { Engine } from './engine.ts'
 import type { EmitEvent } from './engine-event.ts'
 import { startLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
-import { prepareLocalLog } from './local-log.ts'
+import { adoptRestoredLog, dropUnusedSuccessor, prepareLocalLog, prepareRestoredLog } from './local-log.ts'
 import { recoverLogs } from './recover-logs.ts'
+import type { RestorePlan } from './restore-plan.ts'
 import { takeOwnership } from './take-ownership.ts'
 
 /** Where a database is: the bucket, folder or memory store, and the database's prefix in it. */
@@ -53,9 +54,24 @@ export async function openEngine(
   emit: EmitEvent,
   signal?: AbortSignal,
 ): Promise<Engine> {
-  const { clock, random } = settings
-  const store = new CountingObjectStore(site.root, { clock })
+  const store = new CountingObjectStore(site.root, settings)
   const stores = new OriginStores(new RetryingObjectStore(store, settings), site.prefix, (url) => openOrigin(url, settings))
+  const tables = new TableStore((origin) => stores.of(origin), settings)
+  return await startEngine({ settings, store, stores, tables, emit }, undefined, signal)
+}
+
+/** What one engine after another uses when a database is restored in place. */
+interface EngineGround {
+  readonly settings: EngineSettings
+  readonly store: CountingObjectStore
+  readonly stores: OriginStores
+  readonly tables: TableStore
+  readonly emit: EmitEvent
+}
+
+async function startEngine(ground: EngineGround, restore: RestorePlan | undefined, signal?: AbortSignal): Promise<Engine> {
+  const { settings, store, stores, tables, emit } = ground
+  const { clock, random } = settings
   const retrying = stores.own
   const manifests = new ManifestStore(retrying, { clock, random })
   let folder: LocalWalFolder | undefined
@@ -70,12 +86,16 @@ export async function openEngine(
     signal,
     logsToStore: settings.wal.kind === 'object-store',
     prepareLog: async (before, databaseId) => {
-      folder = await prepareLocalLog(settings, before, databaseId)
+      folder = await (restore === undefined
+        ? prepareLocalLog(settings, before, databaseId)
+        : prepareRestoredLog(settings, databaseId))
       return folder?.walId
     },
+    restore,
   })
+  if (restore === undefined) await dropUnusedSuccessor(settings, manifest.databaseId)
+  else if (folder !== undefined) folder = await adoptRestoredLog(settings, folder)
 
-  const tables = new TableStore((origin) => stores.of(origin), settings)
   const byteWork = chooseByteWork(settings, stores, tables)
   const pool = new ArenaPool(settings.memtableSizeBytes * 2)
   const newMemtable = (): Memtable => new Memtable({ pool, shared: byteWork.sharesMemtables })
@@ -101,7 +121,7 @@ export async function openEngine(
   const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, folder, newMemtable, emit, signal }
   const { lastSeq, localWrites } = await recoverLogs(recovery)
   const log = await startLog({ settings, store: retrying, folder, manifest, lastSeq })
-  const engine = new Engine({
+  const engine: Engine = new Engine({
     settings,
     store,
     stores,
@@ -120,9 +140,11 @@ export async function openEngine(
     emit,
     forgetReplayed: async () => {
       if (log !== undefined) await folder?.dropEpochsBelow(manifest.epoch)
-      const swept = settings.wal.kind === 'object-store' || manifest.walEpochs.length > 0
+      // A restore gives up the logs that were listed before it.
+      const swept = settings.wal.kind === 'object-store' || manifest.walEpochs.length > 0 || restore !== undefined
       if (swept) await sweepStoreWal(retrying, versions.current)
     },
+    reopen: (plan, stop) => startEngine(ground, plan, stop),
   })
   if (settings.wal.kind === 'object-store' && localWrites > 0) await flushReplayed(engine)
   return engine

@@ -4,7 +4,9 @@ import { type Epoch, FIRST_MANIFEST, nextManifest } from '../layout/numbers.ts'
 import { establishIdentity } from '../manifest/identity.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
+import { findCheckpoint } from '../manifest/live-checkpoints.ts'
 import { EMPTY_VERSION } from '../manifest/version.ts'
+import type { RestorePlan } from './restore-plan.ts'
 
 export interface OwnershipRequest {
   readonly store: ObjectStore
@@ -22,6 +24,8 @@ export interface OwnershipRequest {
   readonly prepareLog: (before: Manifest | undefined, databaseId: string) => Promise<string | undefined>
   /** The new owner's log is in the store: from its first manifest on whoever comes next must look for it. */
   readonly logsToStore: boolean
+  /** The owner takes its own database anew, in the state of a checkpoint. */
+  readonly restore: RestorePlan | undefined
 }
 
 const WAIT_POLL_MS = 500
@@ -37,7 +41,7 @@ export async function takeOwnership(request: OwnershipRequest): Promise<{ manife
   let log: { before: Manifest | undefined; walId: string | undefined } | undefined
   for (;;) {
     const before = await manifests.readNewest(request.signal)
-    if (before !== undefined && !before.released && request.takeover !== 'steal') {
+    if (before !== undefined && !before.released && request.takeover !== 'steal' && request.restore === undefined) {
       if (request.takeover === 'fail') throw ownedByAnother(before)
       await sleep(request.clock, WAIT_POLL_MS, request.signal)
       continue
@@ -78,8 +82,9 @@ function nextOwnersManifest(
   if (before !== undefined) {
     const epoch = (before.epoch + 1) as Epoch
     // Logs of older owners stay listed until all they hold is flushed, however often an opening dies before that.
-    const walEpochs = [...before.walEpochs, ...ownLog(epoch)]
-    return { ...before, ...fresh, id: nextManifest(before.id), epoch, walEpochs }
+    const state = request.restore === undefined ? before : restoredState(request.restore, before)
+    const walEpochs = [...state.walEpochs, ...ownLog(epoch)]
+    return { ...state, ...fresh, id: nextManifest(before.id), epoch, walEpochs }
   }
   return {
     ...fresh,
@@ -94,6 +99,26 @@ function nextOwnersManifest(
     origins: [],
     base: undefined,
   }
+}
+
+/**
+ * The manifest before, with the checkpoint's tables. Every sequence number that was ever used counts as flushed: those above
+ * the checkpoint's are given up, none is used again, and no log is replayed.
+ */
+function restoredState(restore: RestorePlan, before: Manifest): Manifest {
+  if (before.epoch !== restore.epoch) {
+    throw new MoraineError(
+      'FENCED',
+      `another process has taken over this database (epoch ${before.epoch}, ${before.owner}) before it could be restored; open it anew if it should be yours`,
+      { detail: { epoch: restore.epoch, owner: before.owner } },
+    )
+  }
+  const { checkpoint } = restore
+  if (findCheckpoint(before.checkpoints, checkpoint.id) === undefined) {
+    throw new MoraineError('CONFLICT', `checkpoint '${checkpoint.name ?? checkpoint.id}' was deleted before it could be restored`)
+  }
+  const lastSeq = Math.max(before.lastSeq, restore.lastSeq)
+  return { ...before, version: restore.version, flushedSeq: lastSeq, lastSeq, walEpochs: [], base: undefined }
 }
 
 function ownedByAnother(manifest: Manifest): MoraineError {

@@ -1,0 +1,213 @@
+import { abortError, copyRange, MoraineError } from '@moraine/base'
+import type { Bytes } from '../batch/limits.ts'
+import type { Entry } from '../read/scan-cursor.ts'
+import type { ReadPoint, ViewReads } from '../read/view-reads.ts'
+import { KeyScratch } from './key-scratch.ts'
+import { booleanOption, checkOptions, type OptionChecks, signalOption } from './option-checks.ts'
+import { checkScanOptions, type ScanOptions, scanRange } from './scan-options.ts'
+import { type BatchSource, EntryStream, scanBatches } from './scan-stream.ts'
+import { Snapshot, type SnapshotOwner } from './snapshot.ts'
+
+export interface ReadOptions {
+  /** Read at this snapshot instead of the present. */
+  readonly snapshot?: Snapshot
+  /**
+   * Only writes that survive the loss of this machine: those in the store, in tables or in an object-store log. Default
+   * false: everything this process has written.
+   */
+  readonly durable?: boolean
+  readonly signal?: AbortSignal
+}
+
+/** What `getResident` knows: the value, that there is none, or (undefined) that only I/O could tell. */
+export type ResidentResult = { readonly value: Uint8Array } | { readonly absent: true } | undefined
+
+/** What reads need of an engine, the writer's or a reader's. */
+export interface ReadEngine extends SnapshotOwner {
+  readonly reads: ViewReads
+  readonly lastSeq: number
+  /** Everything up to this sequence number is in the store. */
+  readonly durableSeq: number
+  /** Keeps a moment, by default the present, readable until it is released. */
+  hold(at?: ReadPoint): { readonly point: ReadPoint; release(): void }
+  /** Whether a read that failed may be begun again. */
+  recover?(error: unknown): Promise<boolean>
+}
+
+const readChecks: OptionChecks<ReadOptions> = { snapshot: () => undefined, durable: booleanOption, signal: signalOption }
+const NO_ENTRY: Promise<undefined> = Promise.resolve(undefined)
+const ABSENT: ResidentResult = { absent: true }
+
+/** The read calls of a database and of a reader: checks what it is given, encodes keys, and asks the engine. */
+export class Reads {
+  readonly #engine: ReadEngine
+  readonly #key = new KeyScratch()
+
+  constructor(engine: ReadEngine) {
+    this.#engine = engine
+  }
+
+  get(key: Bytes, options: ReadOptions | undefined): Promise<Uint8Array | undefined> {
+    const { reads } = this.#engine
+    const at = this.#readPoint('get', options)
+    this.#key.load(key)
+    const state = reads.lookup(this.#key.bytes, 0, this.#key.end, at)
+    if (state === 'absent') return NO_ENTRY
+    if (state === 'found') return Promise.resolve(this.#foundValue())
+    const copy = this.#key.copy()
+    const waiting = this.#recovering(options, async () => (await reads.lookupWaiting(copy, at))?.value)
+    return options?.signal === undefined ? waiting : abortable(waiting, options.signal)
+  }
+
+  getResident(key: Bytes, options: ReadOptions | undefined): ResidentResult {
+    const at = this.#readPoint('getResident', options)
+    this.#key.load(key)
+    const state = this.#engine.reads.lookup(this.#key.bytes, 0, this.#key.end, at)
+    if (state === 'absent') return ABSENT
+    return state === 'found' ? { value: this.#foundValue() } : undefined
+  }
+
+  async getMany(keys: readonly Bytes[], options: ReadOptions | undefined): Promise<(Uint8Array | undefined)[]> {
+    if (!Array.isArray(keys)) throw new MoraineError('INVALID', 'getMany takes an array of keys')
+    const at = this.#readPoint('getMany', options)
+    return await this.#recovering(options, async () => {
+      // All keys are read at one moment, whatever is written while some of them wait.
+      const held = options?.snapshot === undefined ? this.#engine.hold(at) : undefined
+      try {
+        return await this.#getMany(keys, held?.point ?? at, options?.signal)
+      } finally {
+        held?.release()
+      }
+    })
+  }
+
+  scan(options: ScanOptions): EntryStream {
+    return new EntryStream(this.#startScan(options))
+  }
+
+  scanBatches(options: ScanOptions): AsyncGenerator<Entry[], void, undefined> {
+    return scanBatches(this.#startScan(options))
+  }
+
+  snapshot(): Snapshot {
+    this.#engine.ensureOpen()
+    const { point, release } = this.#engine.hold()
+    return new Snapshot(this.#engine, point, release)
+  }
+
+  #readPoint(call: string, options: ReadOptions | undefined): ReadPoint | undefined {
+    if (options === undefined) return undefined
+    checkOptions(call, options, readChecks)
+    if (options.signal?.aborted === true) throw abortError(options.signal)
+    return this.#pointOf(options)
+  }
+
+  /** Where the options say to read; undefined for the present. To be used on the view of this very moment. */
+  #pointOf(options: { readonly snapshot?: Snapshot; readonly durable?: boolean }): ReadPoint | undefined {
+    const point = Snapshot.pointFor(options.snapshot, this.#engine)
+    if (options.durable !== true) return point
+    const { durableSeq } = this.#engine
+    return { seq: Math.min(point?.seq ?? Number.POSITIVE_INFINITY, durableSeq), view: point?.view }
+  }
+
+  #foundValue(): Uint8Array {
+    const { valueBytes: bytes, valueStart, valueEnd } = this.#engine.reads.found
+    return copyRange(bytes, valueStart, valueEnd)
+  }
+
+  async #getMany(
+    keys: readonly Bytes[],
+    at: ReadPoint | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<(Uint8Array | undefined)[]> {
+    const { reads } = this.#engine
+    const values: (Uint8Array | undefined)[] = Array.from({ length: keys.length })
+    const waits: Promise<void>[] = []
+    for (const [i, key] of keys.entries()) {
+      this.#key.load(key)
+      const state = reads.lookup(this.#key.bytes, 0, this.#key.end, at)
+      if (state === 'found') values[i] = this.#foundValue()
+      else if (state === 'blocked') {
+        const wait = reads.lookupWaiting(this.#key.copy(), at)
+        waits.push(
+          wait.then((found) => {
+            values[i] = found?.value
+          }),
+        )
+      }
+    }
+    if (waits.length > 0) {
+      const all = Promise.all(waits)
+      await (signal === undefined ? all : abortable(all, signal))
+    }
+    return values
+  }
+
+  /** Begins a read again, once, when the engine says that this helps. A snapshot's moment cannot be begun again. */
+  async #recovering<Result>(options: ReadOptions | undefined, read: () => Promise<Result>): Promise<Result> {
+    const engine = this.#engine
+    if (engine.recover === undefined || options?.snapshot !== undefined) return await read()
+    try {
+      return await read()
+    } catch (error) {
+      if (!(await engine.recover(error))) throw error
+      return await read()
+    }
+  }
+
+  #startScan(options: ScanOptions): BatchSource {
+    this.#engine.ensureOpen()
+    checkScanOptions(options)
+    const request = {
+      range: scanRange(options),
+      reverse: options.reverse ?? false,
+      limit: options.limit ?? Number.POSITIVE_INFINITY,
+      signal: options.signal,
+    }
+    const engine = this.#engine
+    const start = (): BatchSource => engine.reads.scan(request, this.#pointOf(options))
+    if (engine.recover === undefined || options.snapshot !== undefined) return start()
+    return new RecoveringScan(start, (error) => engine.recover?.(error) ?? Promise.resolve(false))
+  }
+}
+
+/** A scan that may be begun again as long as it has given nothing. */
+class RecoveringScan implements BatchSource {
+  readonly #start: () => BatchSource
+  readonly #recover: (error: unknown) => Promise<boolean>
+  #scan: BatchSource
+  #begun = false
+
+  constructor(start: () => BatchSource, recover: (error: unknown) => Promise<boolean>) {
+    this.#start = start
+    this.#recover = recover
+    this.#scan = start()
+  }
+
+  async nextBatch(maxEntries: number, maxBytes: number): Promise<Entry[]> {
+    if (this.#begun) return await this.#scan.nextBatch(maxEntries, maxBytes)
+    let batch: Entry[]
+    try {
+      batch = await this.#scan.nextBatch(maxEntries, maxBytes)
+    } catch (error) {
+      if (!(await this.#recover(error))) throw error
+      this.#scan = this.#start()
+      batch = await this.#scan.nextBatch(maxEntries, maxBytes)
+    }
+    this.#begun = true
+    return batch
+  }
+
+  close(): void {
+    this.#scan.close()
+  }
+}
+
+/** Gives the caller's wait up when the signal fires; the read itself is shared and goes on. */
+function abortable<Result>(wait: Promise<Result>, signal: AbortSignal): Promise<Result> {
+  return new Promise((resolve, reject) => {
+    const onAbort = (): void => reject(abortError(signal))
+    signal.addEventListener('abort', onAbort, { once: true })
+    wait.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
+  })
+}

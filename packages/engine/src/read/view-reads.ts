@@ -1,0 +1,115 @@
+import { copyRange } from '@moraine/base'
+import type { TableStore } from '../table/table-store.ts'
+import { HeldPieces, PointLookup } from './point-lookup.ts'
+import type { ReadView, ViewRegistry } from './read-view.ts'
+import { type Entry, ScanCursor, type ScanRequest } from './scan-cursor.ts'
+
+/** What reads need of the engine that they belong to. */
+export interface ReadHost {
+  readonly views: ViewRegistry
+  readonly tables: TableStore
+  /** What a read of the present sees. */
+  readonly lastSeq: number
+  /** Throws what new calls are refused with. */
+  ensureOpen(): void
+  /** Throws when a read of this view that waited must not go on. */
+  ensureReadable(view: ReadView): void
+}
+
+/** A moment to read at: a sequence number, and the view that still has it when that is not the current one. */
+export interface ReadPoint {
+  readonly seq: number
+  readonly view?: ReadView | undefined
+}
+
+/** A value and the sequence number of the write that put it there. */
+export interface FoundValue {
+  readonly value: Uint8Array
+  readonly seq: number
+}
+
+/** The reads of an engine, with and without I/O, at the present or at a moment that is held. */
+export class ViewReads {
+  readonly #host: ReadHost
+  readonly #lookup: PointLookup
+
+  constructor(host: ReadHost) {
+    this.#host = host
+    this.#lookup = new PointLookup(host.tables)
+  }
+
+  /** The lookup that the last synchronous read left its answer in. */
+  get found(): PointLookup {
+    return this.#lookup
+  }
+
+  /** A lookup without I/O. The answer stands in `found` until the next call. */
+  lookup(key: Uint8Array, keyStart: number, keyEnd: number, at: ReadPoint | undefined): 'found' | 'absent' | 'blocked' {
+    const host = this.#host
+    if (at === undefined) return this.#lookup.run(host.views.current, key, keyStart, keyEnd, host.lastSeq)
+    return this.#lookup.run(at.view ?? host.views.current, key, keyStart, keyEnd, at.seq)
+  }
+
+  /** Like `lookup`, but fetches what is missing. The key must not change until it resolves. */
+  async lookupWaiting(key: Uint8Array, at: ReadPoint | undefined): Promise<FoundValue | undefined> {
+    const { views, lastSeq } = this.#host
+    const view = views.acquire(at?.view)
+    const seq = at?.seq ?? lastSeq
+    const held = new HeldPieces()
+    try {
+      for (;;) {
+        const state = this.#lookup.run(view, key, 0, key.length, seq, held)
+        if (state === 'absent') return undefined
+        if (state === 'found') {
+          const { valueBytes, valueStart, valueEnd, seq: version } = this.#lookup
+          return { value: copyRange(valueBytes, valueStart, valueEnd), seq: version }
+        }
+        await this.#lookup.load(held)
+        this.#host.ensureReadable(view)
+      }
+    } finally {
+      views.release(view)
+    }
+  }
+
+  /** Starts a scan; close it when done. */
+  scan(request: Omit<ScanRequest, 'seq'>, at: ReadPoint | undefined): ViewScan {
+    const { views, tables, lastSeq } = this.#host
+    const view = views.acquire(at?.view)
+    return new ViewScan(this.#host, view, new ScanCursor(view, tables, { ...request, seq: at?.seq ?? lastSeq }))
+  }
+}
+
+/** A scan in progress: the cursor, and the view it must give back. */
+export class ViewScan {
+  readonly #host: ReadHost
+  readonly #view: ReadView
+  readonly #cursor: ScanCursor
+  #closed = false
+
+  constructor(host: ReadHost, view: ReadView, cursor: ScanCursor) {
+    this.#host = host
+    this.#view = view
+    this.#cursor = cursor
+  }
+
+  async nextBatch(maxEntries: number, maxBytes: number): Promise<Entry[]> {
+    if (this.#closed) return []
+    try {
+      this.#host.ensureOpen()
+      const batch = await this.#cursor.nextBatch(maxEntries, maxBytes)
+      this.#host.ensureReadable(this.#view)
+      return batch
+    } catch (error) {
+      this.close()
+      throw error
+    }
+  }
+
+  close(): void {
+    if (this.#closed) return
+    this.#closed = true
+    this.#cursor.close()
+    this.#host.views.release(this.#view)
+  }
+}
