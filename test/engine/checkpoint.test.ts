@@ -123,12 +123,13 @@ describe('what a checkpoint costs', () => {
     await db.close()
   })
 
-  test('giving one up: two requests; asking which there are: none', async () => {
+  test('giving one up: two requests, then a collection behind its back; asking which there are: none', async () => {
     const store = new CutObjectStore(new MemoryObjectStore())
     const db = await open({ store }, QUIET)
     await db.checkpoint({ name: 'x' })
-    expect(await requestsOf(store, () => db.deleteCheckpoint('x'))).toEqual(['put manifest', 'list manifest'])
     expect(await requestsOf(store, () => db.checkpoints())).toEqual([])
+    const requests = await requestsOf(store, () => db.deleteCheckpoint('x'))
+    expect(requests.slice(0, 2)).toEqual(['put manifest', 'list manifest'])
     await db.close()
   })
 

@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { CountingObjectStore, type ObjectStore, parseLocation, PrefixedObjectStore, RetryingObjectStore } from '@moraine/object-store'
+import { CountingObjectStore, type ObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { BackgroundCollector } from '../gc/background-collector.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { VersionSet } from '../manifest/version-set.ts'
@@ -17,6 +17,7 @@ import type { EmitEvent } from './engine-event.ts'
 import { startLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { adoptRestoredLog, dropUnusedSuccessor, prepareLocalLog, prepareRestoredLog } from './local-log.ts'
+import { openOrigin } from './open-origin.ts'
 import { recoverLogs } from './recover-logs.ts'
 import type { RestorePlan } from './restore-plan.ts'
 import { takeOwnership } from './take-ownership.ts'
@@ -25,12 +26,6 @@ import { takeOwnership } from './take-ownership.ts'
 export interface DatabaseSite {
   readonly root: ObjectStore
   readonly prefix: string
-}
-
-/** The place of an origin that is not in the root: its requests are retried, but not counted as this database's. */
-function openOrigin(url: string, settings: EngineSettings): ObjectStore {
-  const { store, prefix } = parseLocation(url)
-  return new PrefixedObjectStore(new RetryingObjectStore(store, settings), prefix)
 }
 
 /**

@@ -8,17 +8,11 @@ import { type ReadView, ViewRegistry } from '../read/read-view.ts'
 import { type ReadHost, type ReadPoint, ViewReads } from '../read/view-reads.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
-import type { EmitReaderEvent, ReaderBasis, ReaderSettings, ReaderSource } from './open-reader.ts'
+import type { EmitReaderEvent } from './reader-event.ts'
 import type { HeldPin, ReaderLease } from './reader-lease.ts'
+import type { ReaderSettings } from './reader-settings.ts'
+import type { ReaderBasis, ReaderSource } from './reader-source.ts'
 import { ReaderTail } from './reader-tail.ts'
-
-/** What a reader tells its owner. */
-export interface ReaderEvents {
-  /** A newer manifest is being read. */
-  refresh: { readonly manifestId: number; readonly lastSequence: number }
-  /** A refresh or a renewal failed: `willRetry` says whether it is tried again by itself. */
-  error: { readonly error: MoraineError; readonly willRetry: boolean }
-}
 
 export interface ReaderParts {
   readonly settings: ReaderSettings
@@ -121,15 +115,20 @@ export class ReaderEngine implements ReadHost {
     if (pin !== undefined) this.#lease?.ensureValid(pin)
   }
 
-  /** Holds the present for later reads. */
-  hold(): { readonly point: ReadPoint; release(): void } {
-    const view = this.views.acquire()
+  /** What a reader sees is in the store. */
+  get durableSeq(): number {
+    return this.lastSeq
+  }
+
+  /** Holds a moment, by default the present, for later reads: its view stays, and the pin of that. */
+  hold(at?: ReadPoint): { readonly point: ReadPoint; release(): void } {
+    const view = this.views.acquire(at?.view)
     this.#snapshots++
     const release = (): void => {
       this.#snapshots--
       this.views.release(view)
     }
-    return { point: { seq: this.lastSeq, view }, release }
+    return { point: { seq: at?.seq ?? this.lastSeq, view }, release }
   }
 
   /**
