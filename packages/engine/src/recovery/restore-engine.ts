@@ -1,6 +1,8 @@
 import { MoraineError } from '@moraine/base'
 import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
-import type { CheckpointRecord } from '../manifest/manifest.ts'
+import type { CheckpointRecord, Manifest } from '../manifest/manifest.ts'
+import { originKey } from '../manifest/origin.ts'
+import { filesOf, type Version } from '../manifest/version.ts'
 import type { Engine } from './engine.ts'
 
 /** The engine that runs now, and what is to be told about it. */
@@ -28,6 +30,7 @@ export async function restoreEngine(engine: Engine, idOrName: string, signal: Ab
   engine.ensureOpen()
   // Deleted meanwhile?
   engine.checkpoints.get(checkpoint.id)
+  ensureOriginsPinned(version, engine.versions.current, checkpoint)
   const startMs = engine.settings.clock.monotonicMs()
   await engine.discard(restoredError(checkpoint))
   try {
@@ -40,6 +43,19 @@ export async function restoreEngine(engine: Engine, idOrName: string, signal: Ab
   } catch (error) {
     await engine.restoreFailed(error)
     throw error
+  }
+}
+
+/** Files of other databases are only sure to be there while we pin them. */
+function ensureOriginsPinned(version: Version, { origins }: Manifest, checkpoint: CheckpointRecord): void {
+  const pinned = new Set(origins.map(({ origin }) => originKey(origin)))
+  for (const { origin } of filesOf(version)) {
+    if (origin === undefined || pinned.has(originKey(origin))) continue
+    throw new MoraineError(
+      'CONFLICT',
+      `checkpoint '${checkpoint.name ?? checkpoint.id}' needs files of database ${origin.databaseId}, which this clone has let go of: restore a newer checkpoint`,
+      { detail: { checkpoint: checkpoint.id, origin: origin.databaseId } },
+    )
   }
 }
 
