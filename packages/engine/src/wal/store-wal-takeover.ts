@@ -27,7 +27,13 @@ import { createExactly, type ObjectStore } from '@moraine/object-store'
 import type { Epoch } from '../layout/numbers.ts'
 import { parseWalName, walEpochPrefix, walName } from '../layout/object-names.ts'
 import type { WalEpoch } from '../manifest/manifest.ts'
-import { damaged, decodeStoreWalHeader, encodeStoreWalFence, type StoreWalHeader } from './store-wal-segment.ts'
+import {
+  damaged,
+  decodeStoreWalHeader,
+  encodeStoreWalFence,
+  STORE_WAL_HEADER_BYTES,
+  type StoreWalHeader,
+} from './store-wal-segment.ts'
 
 export interface StoreWalTakeover {
   readonly store: ObjectStore
@@ -53,21 +59,21 @@ export async function endLogs(takeover: StoreWalTakeover, logs: readonly WalEpoc
 
 async function endLog(takeover: StoreWalTakeover, { epoch, firstSegment }: WalEpoch): Promise<number> {
   const { store, databaseId, byEpoch, clock, random, signal } = takeover
-  const numbers = await listNumbers(store, epoch, firstSegment, signal)
-  const highest = numbers.at(-1) ?? 0
+  const listed = await listLog(store, epoch, firstSegment, signal)
+  const highest = listed.at(-1)?.n ?? 0
   let n = firstSegment
-  for (const number of numbers) {
-    if (number !== n) break
+  for (const object of listed) {
+    // Behind a fence there may be segments that were on their way when it was made: they are not part of the log.
+    if (object.n !== n || object.isFence) break
     n++
   }
   const read = (number: number): Promise<StoreWalHeader | undefined> =>
     readHeader(store, databaseId, epoch, number, signal)
-  // The last one that exists may be a fence already, and says more of what was settled than all before it.
-  const last = highest > 0 ? await read(highest) : undefined
-  if (last?.kind === 'fence' && highest === n - 1) return highest
+  // The last one that exists says more of what was settled than all before it.
+  const last = highest >= n ? await read(highest) : undefined
   for (; ; n++) {
     // With others behind it, the number may be a hole: that is found out before a fence fills it for good.
-    const found = highest > n ? await read(n) : undefined
+    const found = highest >= n ? await read(n) : undefined
     if (found === undefined) {
       if (last !== undefined && last.settled >= n) {
         throw damaged(walName(epoch, n), 0, `it is missing, and ${walName(epoch, highest)} says that it was there`)
@@ -85,19 +91,25 @@ async function endLog(takeover: StoreWalTakeover, { epoch, firstSegment }: WalEp
   }
 }
 
-/** Numbers of an epoch's objects from `first` on, ascending. One LIST for a thousand of them. */
-async function listNumbers(store: ObjectStore, epoch: Epoch, first: number, signal: AbortSignal | undefined): Promise<number[]> {
-  const numbers: number[] = []
+/** An epoch's objects from number `first` on, ascending. One LIST for a thousand of them. */
+async function listLog(
+  store: ObjectStore,
+  epoch: Epoch,
+  first: number,
+  signal: AbortSignal | undefined,
+): Promise<{ readonly n: number; readonly isFence: boolean }[]> {
+  const listed: { n: number; isFence: boolean }[] = []
   let token: string | undefined
   do {
     const page = await store.list(walEpochPrefix(epoch), { startAfter: walName(epoch, first - 1), token, signal })
-    for (const { key } of page.objects) {
+    for (const { key, sizeBytes } of page.objects) {
       const parsed = parseWalName(key)
-      if (parsed !== undefined && parsed.epoch === epoch && parsed.n >= first) numbers.push(parsed.n)
+      if (parsed?.epoch !== epoch || parsed.n < first) continue
+      listed.push({ n: parsed.n, isFence: sizeBytes === STORE_WAL_HEADER_BYTES })
     }
     token = page.nextToken
   } while (token !== undefined)
-  return numbers.sort((a, b) => a - b)
+  return listed.sort((a, b) => a.n - b.n)
 }
 
 async function readHeader(
