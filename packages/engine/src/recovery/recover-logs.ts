@@ -3,7 +3,7 @@ import { NO_RIDER } from '../flush/commit-rider.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
-import type { VersionSet } from '../manifest/version-set.ts'
+import type { ManifestChange, VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import { SnapshotRegistry } from '../read/snapshots.ts'
@@ -11,7 +11,7 @@ import type { ByteWork } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
 import { replayStoreWal } from '../wal/store-wal-replay.ts'
-import { endLogs } from '../wal/store-wal-takeover.ts'
+import { type EndedLog, endLogs } from '../wal/store-wal-takeover.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { type ReplayTarget, replayLog } from './replay.ts'
@@ -52,13 +52,13 @@ export interface RecoveredLogs {
  * while the replay goes on. Their commits keep every log listed, so a crash meanwhile only makes the next replay shorter.
  */
 export async function recoverLogs(recovery: LogRecovery): Promise<RecoveredLogs> {
-  const { settings, store, manifests, manifest, folder, signal } = recovery
+  const { settings, store, manifest, folder, signal } = recovery
   const { clock, random } = settings
   const { databaseId, epoch, flushedSeq } = manifest
   const inherited = manifest.walEpochs.filter((log) => log.epoch < epoch)
   await folder?.fence(epoch)
   const logs = await endLogs({ store, databaseId, byEpoch: epoch, clock, random, signal }, inherited)
-  if (logs.length > 0) await manifests.verifyNewest(manifest, signal)
+  await confirmOwnership(recovery, logs)
 
   const filler = new MemtableFiller(recovery)
   const stored = await replayLog(replayStoreWal({ store, databaseId, logs, flushedSeq, signal }), flushedSeq, filler)
@@ -71,6 +71,20 @@ export async function recoverLogs(recovery: LogRecovery): Promise<RecoveredLogs>
     lastSeq: Math.max(manifest.lastSeq, local.lastSeq),
     storeWrites: stored.writes,
     localWrites: local.writes,
+  }
+}
+
+/**
+ * Step 4 of the takeover: the newest manifest must be ours still. Logs that hold nothing are dropped from the list on the
+ * way: they need no replay, and owners that die young must not make every opening after them longer.
+ */
+async function confirmOwnership({ manifests, manifest, versions, signal }: LogRecovery, logs: readonly EndedLog[]): Promise<void> {
+  const empty = new Set(logs.filter(({ firstSegment, end }) => firstSegment === end).map(({ epoch }) => epoch))
+  if (empty.size > 0) {
+    const change = (current: Manifest): ManifestChange => ({ walEpochs: current.walEpochs.filter(({ epoch }) => !empty.has(epoch)) })
+    await versions.commit(change, () => {}, signal)
+  } else if (logs.length > 0) {
+    await manifests.verifyNewest(manifest, signal)
   }
 }
 

@@ -123,24 +123,17 @@ describe('taking a log in the store over', () => {
       store = new MemoryObjectStore()
       const a = writerOf(A, 1)
       const acknowledged: number[] = []
-      let running = true
       const writing = (async () => {
-        for (let seq = 1; running; seq++) {
-          try {
-            await a.append(seq, 1, [utf8Encode(`w${seq}`)])
-            acknowledged.push(seq)
-          } catch {
-            return
-          }
+        for (let seq = 1; ; seq++) {
+          await a.append(seq, 1, [utf8Encode(`w${seq}`)])
+          acknowledged.push(seq)
         }
       })()
       while (acknowledged.length < lead) await clock.advance(0)
       const logs = await endLogs({ store, databaseId: DATABASE, byEpoch: B, clock, random: new SeededRandom(lead) }, [
         { epoch: A, firstSegment: 1 },
       ])
-      await clock.advance(10)
-      running = false
-      await writing
+      expect(await refusal(writing)).toMatch(/^FENCED/)
       const found = await replay(logs)
       expect(found.length).toBeGreaterThanOrEqual(acknowledged.length)
       expect(found).toEqual(whole(1, found.length))

@@ -8,7 +8,7 @@
  *   3. Create a fence at the first absent number. Segments are acknowledged in the order of their numbers, so the owner
  *      acknowledges nothing behind the fence; and what it acknowledged before is there for us to read. A number that is
  *      taken holds a segment, then the next number is tried; or the fence of a taker before us, and that is the end.
- *   4. The newest manifest must still be ours. A taker that slept meanwhile goes no further.
+ *   4. The newest manifest must still be ours (recovery/recover-logs.ts). A taker that slept meanwhile goes no further.
  *   5. Only now read the segments.
  *
  * A crash between any two steps leaves logs that are ended or not; the next owner's manifest lists them, and ours, again.
