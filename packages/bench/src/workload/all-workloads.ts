@@ -8,6 +8,7 @@ import { reopen } from './reopen.ts'
 import { residentReads } from './resident-reads.ts'
 import { seekAndTake } from './seek.ts'
 import { singlePuts } from './single-puts.ts'
+import { storeLogPuts } from './store-log-puts.ts'
 import { sustainedWrites } from './sustained-writes.ts'
 import type { Workload } from './workload.ts'
 
@@ -16,6 +17,7 @@ export const allWorkloads: readonly Workload[] = [
   singlePuts,
   batchPuts,
   durablePuts,
+  storeLogPuts,
   memtableReads,
   residentReads,
   cachedReads,
