@@ -20,7 +20,7 @@ export { clone, type CloneOptions, type CloneSourceOptions, type CloneSourceSpec
 export { collectGarbage, type CollectGarbageOptions, type CollectGarbageResult } from './db/collect-garbage.ts'
 export { Db, type WriteOptions } from './db/db.ts'
 export type { CompactionOption, LeveledCompactionOption, TieredCompactionOption } from './db/compaction-option.ts'
-export type { CompactionStats, DbStats, LevelStats } from './db/db-stats.ts'
+export type { BorrowedStats, CompactionStats, DbStats, LevelStats } from './db/db-stats.ts'
 export { destroy, type DestroyOptions } from './db/destroy.ts'
 export { type Location, open } from './db/open.ts'
 export type { LocalWalOption, OpenOptions, StoreWalOption, WalOption } from './db/open-options.ts'

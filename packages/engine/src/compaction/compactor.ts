@@ -1,8 +1,8 @@
 import { type Clock, isMoraineError, MoraineError, SerialQueue, sleep, type Timer } from '@moraine/base'
 import type { SstWriterSettings } from '@moraine/sstable'
-import type { KeyRange } from '../key/key-range.ts'
+import { ALL_KEYS, type KeyRange } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
-import { levelBytes } from '../manifest/version.ts'
+import { LEVEL_COUNT, levelBytes } from '../manifest/version.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
@@ -12,7 +12,7 @@ import { CompactionInputs } from './compaction-inputs.ts'
 import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext } from './compaction-plan.ts'
 import { CompactionTotals } from './compaction-totals.ts'
 import { compactionScores, pickCompaction } from './pick-compaction.ts'
-import { manualTarget, type ManualStep, pickManual, pickManualRewrite, tablesOf } from './pick-manual.ts'
+import { borrowedTables, manualTarget, type ManualStep, pickManual, pickManualRewrite, tablesOf } from './pick-manual.ts'
 import { nextAgeAtMs } from './pick-tables.ts'
 import { runCompaction } from './run-compaction.ts'
 
@@ -106,6 +106,22 @@ export class Compactor {
       await this.#compactSteps(range, (rest) => pickManual(versions.current.version, level, rest, settings))
     }
     await this.#compactSteps(range, (rest) => pickManualRewrite(versions.current.version, target, rest, settings, stale))
+  }
+
+  /** Rewrites every table that another database wrote; resolves when the current version has none. */
+  async rewriteBorrowed(): Promise<void> {
+    const { versions, settings } = this.#options
+    for (;;) {
+      const { version } = versions.current
+      const borrowed = borrowedTables(version)
+      if (borrowed.size === 0) return
+      const inLevelZero = version.levels[0]?.some((file) => borrowed.has(file.id)) === true
+      if (inLevelZero) await this.#compactSteps(ALL_KEYS, (rest) => pickManual(versions.current.version, 0, rest, settings))
+      // From above, because the background moves tables down meanwhile; what it moves past us, the next round finds.
+      for (let level = 1; level < LEVEL_COUNT; level++) {
+        await this.#compactSteps(ALL_KEYS, (rest) => pickManualRewrite(versions.current.version, level, rest, settings, borrowed))
+      }
+    }
   }
 
   /** Resolves when nothing is running. */

@@ -74,6 +74,11 @@ export function tablesOf(version: Version, range: KeyRange): Set<FileId> {
   return new Set(version.levels.flatMap((files) => touching(files, range).map((file) => file.id)))
 }
 
+/** The tables that another database wrote. */
+export function borrowedTables(version: Version): Set<FileId> {
+  return new Set(version.levels.flatMap((files) => files.filter(({ origin }) => origin !== undefined).map((file) => file.id)))
+}
+
 function firstTables(files: readonly TableFile[], range: KeyRange, settings: CompactionSettings): TableFile[] {
   const chosen: TableFile[] = []
   for (const file of touching(files, range)) {

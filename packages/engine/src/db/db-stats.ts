@@ -2,7 +2,9 @@ import type { Engine } from '../recovery/engine.ts'
 import { sortedRuns, spaceAmplification } from '../compaction/compaction-totals.ts'
 import type { CompactionReason } from '../compaction/compaction-plan.ts'
 import type { GcStats } from '../gc/background-collector.ts'
-import { levelBytes } from '../manifest/version.ts'
+import type { Manifest } from '../manifest/manifest.ts'
+import { originKey, type OriginPlace } from '../manifest/origin.ts'
+import { filesOf, levelBytes } from '../manifest/version.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
 import type { WalStats } from '../wal/wal-stats.ts'
 import type { RequestCounts } from '@moraine/object-store'
@@ -43,6 +45,14 @@ export interface CompactionStats {
   readonly running: CompactionReason | undefined
 }
 
+/** What is borrowed from one database; sizes are of whole files. */
+export interface BorrowedStats {
+  readonly databaseId: string
+  readonly place: OriginPlace
+  readonly files: number
+  readonly sizeBytes: number
+}
+
 /** A picture of a database at one moment. Sizes in bytes. */
 export interface DbStats {
   readonly databaseId: string
@@ -59,6 +69,8 @@ export interface DbStats {
   readonly compaction: CompactionStats
   readonly files: number
   readonly sizeBytes: number
+  /** What a clone still borrows, by the database it borrows from; also those that only await their release. */
+  readonly borrowed: readonly BorrowedStats[]
   readonly snapshots: number
   /** Checkpoints listed and not expired. */
   readonly checkpoints: number
@@ -115,6 +127,7 @@ export function dbStats(engine: Engine): DbStats {
     },
     files: levels.reduce((count, level) => count + level.files, 0),
     sizeBytes: levels.reduce((bytes, level) => bytes + level.sizeBytes, 0),
+    borrowed: borrowedStats(manifest),
     snapshots: engine.snapshots.count,
     checkpoints: engine.checkpoints.list().length,
     writes: { stalls: engine.writes.stallCount, held: engine.writes.heldWrites },
@@ -123,4 +136,17 @@ export function dbStats(engine: Engine): DbStats {
     cache: engine.tables.stats(),
     store: engine.store.snapshot(),
   }
+}
+
+function borrowedStats({ origins, version }: Manifest): BorrowedStats[] {
+  const stats = new Map<string, { databaseId: string; place: OriginPlace; files: number; sizeBytes: number }>()
+  for (const { origin } of origins) stats.set(originKey(origin), { ...origin, files: 0, sizeBytes: 0 })
+  if (stats.size === 0) return []
+  for (const { origin, sizeBytes } of filesOf(version)) {
+    const entry = origin === undefined ? undefined : stats.get(originKey(origin))
+    if (entry === undefined) continue
+    entry.files++
+    entry.sizeBytes += sizeBytes
+  }
+  return [...stats.values()]
 }

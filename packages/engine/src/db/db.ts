@@ -133,6 +133,15 @@ export class Db {
     return this.#guard(() => this.#engine.checkpoints.take(checkpointRequest(options)).then(publicCheckpoint))
   }
 
+  /**
+   * For a clone: rewrites every table that it still borrows from its sources, and lets go of them; resolves when they are
+   * not needed any more. Without this call it happens by and by, as compactions come past them. CONFLICT when a
+   * checkpoint, a reader or a scan in progress still needs borrowed tables; the message says which.
+   */
+  detach(): Promise<void> {
+    return this.#guard(() => this.#engine.detach())
+  }
+
   /** The checkpoints that exist, oldest first. No I/O: the owner knows them all. */
   async checkpoints(): Promise<Checkpoint[]> {
     this.#engine.ensureOpen()

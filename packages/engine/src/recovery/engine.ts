@@ -1,6 +1,7 @@
 import { Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import { Checkpoints } from '../checkpoint/checkpoints.ts'
+import type { OriginReleaser } from '../checkpoint/origin-releaser.ts'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { BackgroundCollector } from '../gc/background-collector.ts'
@@ -37,6 +38,7 @@ export interface EngineParts {
   readonly tables: TableStore
   readonly tableWriter: TableWriter
   readonly gc: BackgroundCollector
+  readonly origins: OriginReleaser
   readonly byteWork: ByteWork
   readonly newMemtable: () => Memtable
   readonly log: EngineLog | undefined
@@ -67,6 +69,7 @@ export class Engine implements ReadHost {
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
   readonly gc: BackgroundCollector
+  readonly origins: OriginReleaser
   readonly checkpoints: Checkpoints
   readonly reopen: (restore: RestorePlan, signal: AbortSignal) => Promise<Engine>
   readonly compactor: Compactor
@@ -95,6 +98,7 @@ export class Engine implements ReadHost {
     this.views = views
     this.tables = tables
     this.gc = parts.gc
+    this.origins = parts.origins
     this.#emit = parts.emit
     this.#log = parts.log
     this.#byteWork = parts.byteWork
@@ -215,6 +219,10 @@ export class Engine implements ReadHost {
     await this.#asOwner(this.compactor.compactRange(range))
   }
 
+  async detach(): Promise<void> {
+    await this.#asOwner(this.compactor.rewriteBorrowed().then(() => this.origins.releaseNow()))
+  }
+
   async deleteCheckpoint(idOrName: string): Promise<void> {
     await this.#asOwner(this.checkpoints.delete(idOrName))
   }
@@ -238,6 +246,7 @@ export class Engine implements ReadHost {
     this.#abort.abort(reason)
     this.#fenceTimer?.cancel()
     this.gc.abandon(reason)
+    this.origins.abandon(reason)
   }
 
   /**
@@ -299,6 +308,7 @@ export class Engine implements ReadHost {
     this.gc.stop()
     await this.#until(deadlineMs, this.gc.drained())
     this.gc.abandon(closedError())
+    this.origins.abandon(closedError())
     await this.writes.drained()
   }
 

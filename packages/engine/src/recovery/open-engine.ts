@@ -1,5 +1,6 @@
 import { hostname } from 'node:os'
 import { CountingObjectStore, type ObjectStore, RetryingObjectStore } from '@moraine/object-store'
+import { OriginReleaser } from '../checkpoint/origin-releaser.ts'
 import { BackgroundCollector } from '../gc/background-collector.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { VersionSet } from '../manifest/version-set.ts'
@@ -99,7 +100,10 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     clock,
     random,
     onRetry: (error) => emit('error', { error, willRetry: true }),
-    onCommitted: (committed, before, edit) => gc.committed(committed, before, edit),
+    onCommitted: (committed, before, edit) => {
+      gc.committed(committed, before, edit)
+      origins.committed(committed, before)
+    },
   })
   const tableWriter = new TableWriter({ store: retrying, tables, epoch: manifest.epoch, clock, random })
   const gc = new BackgroundCollector({
@@ -113,6 +117,18 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     onCollected: (report) => emit('gc', report),
     onFailed: (error) => emit('error', { error, willRetry: true }),
   })
+  // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
+  const history = new ManifestStore(retrying, { clock, random })
+  const origins = new OriginReleaser({
+    databaseId: manifest.databaseId,
+    store: retrying,
+    storeOf: (origin) => stores.of(origin),
+    versions,
+    heldVersions: () => views.heldVersions(),
+    readManifest: (id, reading) => history.read(id, reading),
+    clock,
+    onFailed: (error) => emit('error', { error, willRetry: true }),
+  })
   const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, folder, newMemtable, emit, signal }
   const { lastSeq, localWrites } = await recoverLogs(recovery)
   const log = await startLog({ settings, store: retrying, folder, manifest, lastSeq })
@@ -122,12 +138,12 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     stores,
     databaseId: manifest.databaseId,
     versions,
-    // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
-    history: new ManifestStore(retrying, { clock, random }),
+    history,
     views,
     tables,
     tableWriter,
     gc,
+    origins,
     byteWork,
     newMemtable,
     log,

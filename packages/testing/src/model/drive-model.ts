@@ -14,6 +14,8 @@ export interface DriveOptions {
   readonly steps: number
   /** What a killed database may lose: nothing (`acknowledged`), or whatever was not flushed (`flushed`). */
   readonly survives: 'acknowledged' | 'flushed'
+  /** The writes that the database has seen before it is opened here; all of them flushed. */
+  readonly before?: readonly ModelOperation[]
 }
 
 /** Thrown when database and model disagree; says at which step. */
@@ -48,6 +50,7 @@ class ModelRun {
     this.#subject = subject
     this.#random = options.random
     this.#options = options
+    this.#model.apply(options.before ?? [])
   }
 
   async start(): Promise<void> {
