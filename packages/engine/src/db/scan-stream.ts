@@ -37,6 +37,7 @@ export class EntryStream implements AsyncIterableIterator<Entry, undefined, unde
   #at = 0
   #entries = FIRST_BATCH_ENTRIES
   #loading: Promise<void> | undefined
+  #ended = false
 
   constructor(scan: BatchSource) {
     this.#scan = scan
@@ -54,6 +55,7 @@ export class EntryStream implements AsyncIterableIterator<Entry, undefined, unde
   }
 
   async return(): Promise<IteratorResult<Entry, undefined>> {
+    this.#ended = true
     this.#batch = []
     this.#scan.close()
     return { done: true, value: undefined }
@@ -79,7 +81,9 @@ export class EntryStream implements AsyncIterableIterator<Entry, undefined, unde
   }
 
   async #load(): Promise<void> {
-    this.#batch = await this.#scan.nextBatch(this.#entries, BATCH_BYTES)
+    const batch = await this.#scan.nextBatch(this.#entries, BATCH_BYTES)
+    // Given back while the batch was on its way: nothing is handed out any more.
+    this.#batch = this.#ended ? [] : batch
     this.#at = 0
     this.#entries = Math.min(this.#entries * 4, BATCH_ENTRIES)
   }

@@ -155,6 +155,8 @@ export class Flusher {
     for (const table of tables) files.push(await tableWriter.upload(table, signal))
     const uploadedMs = clock.monotonicMs()
     const flushedSeq = memtable.largestSeq
+    // Once it is committed, the memtable may be gone.
+    const memtableBytes = memtable.memoryBytes
     let boarded: ReturnType<CommitRider['board']>
     await versions.commit(
       (current) => {
@@ -181,7 +183,7 @@ export class Flusher {
     )
     this.#options.onFlushed({
       entries: memtable.entryCount,
-      memtableBytes: memtable.memoryBytes,
+      memtableBytes,
       fileBytes: files.reduce((bytes, file) => bytes + file.sizeBytes, 0),
       files: files.map((file) => file.id),
       flushedSeq,

@@ -88,7 +88,8 @@ export class MergingIterator implements EntryIterator {
   async #afterTopMoves(wait: Promise<void>): Promise<void> {
     this.valid = false
     await wait
-    this.#settleTop()
+    // Closed while the child waited: there is no top any more.
+    if (this.#heap.length > 0) this.#settleTop()
   }
 
   /**
