@@ -68,7 +68,7 @@ async function rightOrRefused(store: MemoryObjectStore, expected: Record<string,
     } catch (error) {
       refused(error)
       // What a scan gave before it met the damage must be right, too.
-      for (const [key, value] of Object.entries(seen)) if (expected[key] !== value) throw new Error(`${what}: scan gave ${key} = ${value}`)
+      for (const [key, value] of Object.entries(seen)) expect(value, `${what}: ${key}`).toBe(expected[key])
     }
   }
   await db.close().catch(refused)

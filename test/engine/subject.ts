@@ -19,7 +19,12 @@ export const SMALL: OpenOptions = {
 }
 
 /** Without background compaction, so that the store calls of a test are the ones it names. */
-export const QUIET: OpenOptions = { ...SMALL, level0CompactionTrigger: 1000, level0StopTrigger: 1001 }
+export const QUIET: OpenOptions = {
+  ...SMALL,
+  level0CompactionTrigger: 1000,
+  level0StopTrigger: 1001,
+  levelBaseSizeBytes: 1024 * 1024 * 1024,
+}
 
 /** A local log for `SMALL`: survives a killed process, costs no sync. */
 export function localLog(folder: string): OpenOptions {
