@@ -241,7 +241,8 @@ function decodeOriginPins(bytes: Uint8Array, name: string): OriginPin[] {
   return pins
 }
 
-const SMALLEST_FILE_BYTES = 50
+/** No table takes less in a file list. */
+export const SMALLEST_FILE_BYTES = 50
 
 function decodeFiles(bytes: Uint8Array, name: string): LeveledFile[] {
   const reader = new ByteReader(bytes, name)

@@ -9,6 +9,7 @@ import {
   decodeManifest,
   encodeBase,
   encodeManifest,
+  SMALLEST_FILE_BYTES,
 } from './manifest-codec.ts'
 import type { TableFile } from './table-file.ts'
 import type { Version } from './version.ts'
@@ -33,7 +34,7 @@ export class ManifestStore {
   readonly #random: Random
   readonly #inlineLimitBytes: number
   /** Files of the base object last read or written, so that a delta can be computed without reading it again. */
-  #base: { reference: BaseReference; files: readonly LeveledFile[] } | undefined
+  #base: KnownBase | undefined
   /** Base objects of commits that have not ended well: a manifest that names them may come to exist. */
   readonly #unsettledBases = new Set<FileId>()
   /** The manifest of the last commit that was tried. */
@@ -150,7 +151,7 @@ export class ManifestStore {
       throw new MoraineError('CORRUPTION', `${name} is not the object that the manifest names`)
     }
     const files = decodeBase(body.bytes, name)
-    this.#base = { reference, files }
+    this.#base = new KnownBase(reference, files)
     return files
   }
 
@@ -167,20 +168,22 @@ export class ManifestStore {
   async #encode(next: Manifest, signal: AbortSignal | undefined): Promise<EncodedManifest> {
     const base = this.#base
     if (next.base !== undefined && base?.reference.id === next.base.id) {
-      const { listed, dropped } = differenceFrom(base.files, next.version)
+      const { listed, dropped } = base.difference(next.version)
       const bytes = encodeManifest(next, listed, dropped)
       if (bytes.length <= this.#inlineLimitBytes) return { manifest: next, bytes }
     }
     const all = leveledFiles(next.version)
-    const whole: Manifest = { ...next, base: undefined }
-    const bytes = encodeManifest(whole, all, [])
-    if (bytes.length <= this.#inlineLimitBytes) return { manifest: whole, bytes }
+    if (all.length * SMALLEST_FILE_BYTES <= this.#inlineLimitBytes) {
+      const whole: Manifest = { ...next, base: undefined }
+      const bytes = encodeManifest(whole, all, [])
+      if (bytes.length <= this.#inlineLimitBytes) return { manifest: whole, bytes }
+    }
     const baseBytes = encodeBase(all)
     const id = newFileId(next.epoch, this.#random)
     this.#unsettledBases.add(id)
     await this.#store.put(baseName(id), baseBytes, { signal })
     const reference: BaseReference = { id, sizeBytes: baseBytes.length, crc32c: crc32c(baseBytes) }
-    this.#base = { reference, files: all }
+    this.#base = new KnownBase(reference, all)
     const manifest: Manifest = { ...next, base: reference }
     return { manifest, bytes: encodeManifest(manifest, [], []) }
   }
@@ -195,24 +198,36 @@ function leveledFiles(version: Version): LeveledFile[] {
   return version.levels.flatMap((files, level) => files.map((file) => ({ level, file })))
 }
 
-/**
- * What a version has that its base lacks, and the places of the base that the version lacks. Tables are compared as
- * objects: a part cut smaller is another object, so it is both dropped and listed.
- */
-function differenceFrom(
-  base: readonly LeveledFile[],
-  version: Version,
-): { listed: LeveledFile[]; dropped: number[] } {
-  const places = new Map<TableFile, number>(base.map((entry, place) => [entry.file, place]))
-  const kept = new Set<number>()
-  const listed: LeveledFile[] = []
-  for (const entry of leveledFiles(version)) {
-    const place = places.get(entry.file)
-    if (place !== undefined && base[place]?.level === entry.level) kept.add(place)
-    else listed.push(entry)
+/** A base object and where its tables stand in its list. */
+class KnownBase {
+  readonly reference: BaseReference
+  readonly #levels: readonly number[]
+  readonly #places: ReadonlyMap<TableFile, number>
+
+  constructor(reference: BaseReference, files: readonly LeveledFile[]) {
+    this.reference = reference
+    this.#levels = files.map(({ level }) => level)
+    this.#places = new Map(files.map(({ file }, place) => [file, place]))
   }
-  const dropped = [...base.keys()].filter((place) => !kept.has(place))
-  return { listed, dropped }
+
+  /**
+   * What a version has that the base lacks, and the places of the base that the version lacks. Tables are compared as
+   * objects: a part cut smaller is another object, so it is both dropped and listed.
+   */
+  difference(version: Version): { listed: LeveledFile[]; dropped: number[] } {
+    const kept = new Uint8Array(this.#levels.length)
+    const listed: LeveledFile[] = []
+    for (const [level, files] of version.levels.entries()) {
+      for (const file of files) {
+        const place = this.#places.get(file)
+        if (place !== undefined && this.#levels[place] === level) kept[place] = 1
+        else listed.push({ level, file })
+      }
+    }
+    const dropped: number[] = []
+    for (let place = kept.indexOf(0); place >= 0; place = kept.indexOf(0, place + 1)) dropped.push(place)
+    return { listed, dropped }
+  }
 }
 
 function fencedError(what: string, ours: Manifest, owner: string | undefined): MoraineError {

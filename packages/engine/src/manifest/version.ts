@@ -1,4 +1,5 @@
 import { compareBytes, MoraineError, toHex } from '@moraine/base'
+import type { KeyRange } from '../key/key-range.ts'
 import { endsBefore, precedes, type TableFile } from './table-file.ts'
 import type { VersionEdit } from './version-edit.ts'
 
@@ -16,6 +17,12 @@ export interface Version {
 
 export const EMPTY_VERSION: Version = { levels: Array.from({ length: LEVEL_COUNT }, () => []) }
 
+/**
+ * Versions that were checked, or that an edit checked for itself made out of one that was: a commit at 100,000 tables must
+ * not look at all of them again.
+ */
+const sound = new WeakSet<Version>()
+
 /** The version after an edit. INTERNAL when a table that is to leave is not there. */
 export function applyEdit(version: Version, edit: VersionEdit): Version {
   const levels = version.levels.map((files, level) => {
@@ -26,15 +33,73 @@ export function applyEdit(version: Version, edit: VersionEdit): Version {
       throw new MoraineError('INTERNAL', `an edit removes tables from level ${level} that are not there`)
     }
     if (added.length === 0) return kept
-    const merged = [...kept, ...added]
-    if (level === 0) return merged.sort((a, b) => b.largestSeq - a.largestSeq)
-    return merged.sort((a, b) => compareBytes(a.smallestKey, b.smallestKey))
+    if (level === 0) return [...kept, ...added].sort((a, b) => b.largestSeq - a.largestSeq)
+    return insertedIntoRun(kept, added)
   })
-  return { levels }
+  const edited: Version = { levels }
+  if (sound.has(version) && editDefect(edited, edit) === undefined) sound.add(edited)
+  return edited
+}
+
+/** A sorted run with a few tables more: only their places are searched. */
+function insertedIntoRun(run: readonly TableFile[], added: readonly TableFile[]): TableFile[] {
+  const merged: TableFile[] = []
+  let from = 0
+  for (const file of added.toSorted((a, b) => compareBytes(a.smallestKey, b.smallestKey))) {
+    const place = placeInRun(run, file.smallestKey, from)
+    for (; from < place; from++) merged.push(run[from] as TableFile)
+    merged.push(file)
+  }
+  for (; from < run.length; from++) merged.push(run[from] as TableFile)
+  return merged
+}
+
+/** The first place from `low` on whose table starts after `key`. */
+function placeInRun(run: readonly TableFile[], key: Uint8Array, low: number): number {
+  let high = run.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (compareBytes((run[middle] as TableFile).smallestKey, key) <= 0) low = middle + 1
+    else high = middle
+  }
+  return low
+}
+
+/** What an edit of a sound version broke, if anything: taking tables away breaks nothing, so only the added ones count. */
+function editDefect(edited: Version, { added }: VersionEdit): string | undefined {
+  const addedIds = new Map<string, number>()
+  for (const { level, file } of added) {
+    const files = edited.levels[level] as readonly TableFile[]
+    const defect = fileDefect(file)
+    if (defect !== undefined) return defect
+    addedIds.set(file.id, (addedIds.get(file.id) ?? 0) + 1)
+    if (level === 0) continue
+    const place = placeInRun(files, file.smallestKey, 0) - 1
+    const [before, after] = [files[place - 1], files[place + 1]]
+    if (files[place] !== file) return 'is not in order'
+    if ((before !== undefined && !precedes(before, file)) || (after !== undefined && !precedes(file, after))) return 'overlaps'
+  }
+  if (addedIds.size > 0) {
+    for (const file of filesOf(edited)) {
+      const expected = addedIds.get(file.id)
+      if (expected === undefined) continue
+      // Parts of one table: for the whole check.
+      if (expected === 0) return `names table ${file.id} again`
+      addedIds.set(file.id, expected - 1)
+    }
+  }
+  return levelZeroDefect(edited.levels[0] as readonly TableFile[])
 }
 
 /** The first broken invariant of a version in words, or undefined when it is sound. Run before commit and after decode. */
 export function versionDefect(version: Version): string | undefined {
+  if (sound.has(version)) return undefined
+  const defect = wholeDefect(version)
+  if (defect === undefined) sound.add(version)
+  return defect
+}
+
+function wholeDefect(version: Version): string | undefined {
   if (version.levels.length !== LEVEL_COUNT) return `has ${version.levels.length} levels instead of ${LEVEL_COUNT}`
   const seen = new Set<string>()
   for (const [level, files] of version.levels.entries()) {
@@ -44,9 +109,8 @@ export function versionDefect(version: Version): string | undefined {
       const part = file.range === undefined ? file.id : `${file.id} from ${toHex(file.smallestKey)}`
       if (seen.has(part)) return `names table ${part} twice`
       seen.add(part)
-      if (compareBytes(file.smallestKey, file.largestKey) > 0) return `table ${file.id} ends before it starts`
-      if (file.smallestSeq > file.largestSeq) return `table ${file.id} has its sequence range upside down`
-      if (file.tailOffset >= file.sizeBytes) return `table ${file.id} has its tail past its end`
+      const defect = fileDefect(file)
+      if (defect !== undefined) return defect
       if (previous !== undefined) {
         if (level > 0 && !precedes(previous, file)) {
           return `level ${level} tables ${previous.id} and ${file.id} overlap in keys`
@@ -56,6 +120,13 @@ export function versionDefect(version: Version): string | undefined {
     }
   }
   return levelZeroDefect(version.levels[0] as readonly TableFile[])
+}
+
+function fileDefect(file: TableFile): string | undefined {
+  if (compareBytes(file.smallestKey, file.largestKey) > 0) return `table ${file.id} ends before it starts`
+  if (file.smallestSeq > file.largestSeq) return `table ${file.id} has its sequence range upside down`
+  if (file.tailOffset >= file.sizeBytes) return `table ${file.id} has its tail past its end`
+  return undefined
 }
 
 /**
@@ -96,6 +167,19 @@ export function findInRun(files: readonly TableFile[], key: Uint8Array): number 
     else high = middle
   }
   return low
+}
+
+/** The tables of a sorted run that may hold keys of a range; found by bisection. */
+export function touchingInRun(files: readonly TableFile[], { gte, lt }: KeyRange): readonly TableFile[] {
+  const first = gte === undefined ? 0 : findInRun(files, gte)
+  let end = first
+  let high = files.length
+  while (end < high) {
+    const middle = (end + high) >>> 1
+    if (lt === undefined || compareBytes((files[middle] as TableFile).smallestKey, lt) < 0) end = middle + 1
+    else high = middle
+  }
+  return first === 0 && end === files.length ? files : files.slice(first, end)
 }
 
 /** The tables of a level that may hold keys from `smallest` to `largest`, both included; undefined bounds are open. */

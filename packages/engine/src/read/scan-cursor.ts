@@ -4,6 +4,7 @@ import { MergingIterator } from '../iterator/merging-iterator.ts'
 import { VisibleIterator } from '../iterator/visible-iterator.ts'
 import { isEmptyRange, type KeyRange, rangeTouches } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
+import { touchingInRun } from '../manifest/version.ts'
 import { RunIterator } from '../table/run-iterator.ts'
 import { type ReadAhead, SCAN_READ_AHEAD, tableIterator } from '../table/table-iterator.ts'
 import type { TableStore } from '../table/table-store.ts'
@@ -31,7 +32,7 @@ export function viewIterator(view: ReadView, tables: TableStore, range: KeyRange
   const [levelZero, ...runs] = view.version.levels as [readonly TableFile[], ...(readonly TableFile[])[]]
   for (const file of levelZero) if (inRange(file)) children.push(openTable(file))
   for (const run of runs) {
-    const files = run.filter(inRange)
+    const files = touchingInRun(run, range)
     if (files.length > 0) children.push(new RunIterator(files, openTable))
   }
   return children.length === 1 ? (children[0] as EntryIterator) : new MergingIterator(children)
