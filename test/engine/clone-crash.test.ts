@@ -4,7 +4,7 @@
 import { SeededRandom } from '@moraine/base'
 import { MemoryObjectStore, type ObjectStore, PrefixedObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
 import { CallScheduler, CutObjectStore, SimulatedClock } from '@moraine/testing'
-import { clone, type CloneOptions, type CloneSourceSpec, collectGarbage, open } from 'moraine'
+import { clone, type CloneOptions, type CloneSourceSpec, collectGarbage, destroy, open } from 'moraine'
 import { ManifestStore } from 'moraine/inspect'
 import { describe, expect, test } from 'vitest'
 import { contents, numbered, outcomeOf, putAll, QUIET } from './subject.ts'
@@ -124,6 +124,32 @@ describe('a clone that is cut off', () => {
       }
     })
   }
+
+  test('pitfall 18: a half-made clone is destroyed with every pin it left, whatever call it was cut off at', async () => {
+    const [, union] = scenarios as [Scenario, Scenario]
+    for (let call = 10; ; call++) {
+      const store = new MemoryObjectStore()
+      await union.prepare(store)
+      const before = (await Promise.all(union.sources.map((prefix) => pinsOf(store, prefix)))).flat()
+      const cut = new CutObjectStore(store, { call, when: 'after' })
+      const done = union.run(cut).then(() => 'done')
+      if ((await Promise.race([done, cut.reached])) === 'done') break
+      await destroy({ store, prefix: 'target' })
+      expect((await store.list('target/')).objects, `call ${call}`).toEqual([])
+      expect((await Promise.all(union.sources.map((prefix) => pinsOf(store, prefix)))).flat(), `call ${call}`).toEqual(before)
+    }
+  })
+
+  test('a source is not destroyed while a clone refers to it, and is after the clone has gone', async () => {
+    const store = new MemoryObjectStore()
+    await make(store, 'a', numbered(0, 60))
+    await clone({ store, prefix: 'a' }, { store, prefix: 'b' })
+    expect(await outcomeOf(destroy({ store, prefix: 'a' }))).toBe('CONFLICT')
+    expect(await read(store, 'b')).toEqual(ALL)
+    await destroy({ store, prefix: 'b' })
+    await destroy({ store, prefix: 'a' })
+    expect((await store.list('')).objects).toEqual([])
+  })
 
   test('repeating a clone that was finished is fine while nothing has changed, and refused after', async () => {
     const store = new MemoryObjectStore()

@@ -335,6 +335,15 @@ describe('requests', () => {
     expect(counted).toEqual([[8, 12], [8, 12]])
   })
 
+  test('one more when the target is in another store', async () => {
+    const name = `clone-requests-${process.pid}`
+    await make(MemoryObjectStore.named(name), 'a', numbered(0, 40), true)
+    const target = new CountingObjectStore(new MemoryObjectStore())
+    await clone(`memory://${name}/a`, { store: target, prefix: 'b' })
+    // The source is asked four times, as always.
+    expect(target.snapshot().requests).toBe(8 - 4 + 1)
+  })
+
   test('a union of four quarters that were written to: one more for the database they were split from', async () => {
     const inner = new MemoryObjectStore()
     await make(inner, 'a', numbered(0, 40), true)

@@ -136,6 +136,11 @@ function spellRequest(sources: readonly CloneSource[], readings: readonly Readin
   )
 }
 
+/** Where the sources of a request are, out of the text that an identity holds. */
+export function askedPlaces(text: string): OriginPlace[] {
+  return (JSON.parse(text) as { place: OriginPlace }[]).map(({ place }) => place)
+}
+
 async function claimTarget(
   request: CloneRequest,
   asked: string,

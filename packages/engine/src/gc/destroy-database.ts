@@ -1,5 +1,6 @@
 import { type Clock, isMoraineError, MoraineError, type Random, randomHex } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
+import { abandonClone, releasePinsAt } from '../checkpoint/abandon-clone.ts'
 import { isLapsed, type ListedPin, releasePin } from '../checkpoint/pins.ts'
 import { parsePinName } from '../checkpoint/pin-name.ts'
 import { type Epoch, nextManifest } from '../layout/numbers.ts'
@@ -12,9 +13,10 @@ import {
   parseManifestName,
   parseWalName,
 } from '../layout/object-names.ts'
+import { readIdentity } from '../manifest/identity.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
-import type { Origin } from '../manifest/origin.ts'
+import type { Origin, OriginPlace } from '../manifest/origin.ts'
 import { listObjects, listPinsTwice } from './collector.ts'
 
 export interface DestroyRequest {
@@ -55,6 +57,7 @@ export async function destroyDatabase(request: DestroyRequest): Promise<DestroyR
   const marked = await markDestroyed(request)
   if (!force) await refusePinned(store, signal)
   for (const { origin, pin } of marked?.origins ?? []) await releaseQuietly(originStore(origin), pin, signal)
+  await releaseStrayPins(request, marked)
   const left: string[] = []
   let deletedObjects = 0
   const last = marked === undefined ? undefined : manifestName(marked.id)
@@ -159,6 +162,18 @@ async function releaseQuietly(store: ObjectStore, pin: string, signal: AbortSign
   } catch (error) {
     if (!isMoraineError(error, 'INVALID')) throw error
   }
+}
+
+/** Pins that attempts to make this clone left behind, when they were cut off. */
+async function releaseStrayPins(request: DestroyRequest, marked: Manifest | undefined): Promise<void> {
+  const { store, originStore, signal } = request
+  const storeAt = (place: OriginPlace): ObjectStore => originStore({ databaseId: '', place })
+  if (marked !== undefined) {
+    await releasePinsAt(marked.databaseId, marked.origins.map(({ origin }) => origin.place), { ...request, storeAt })
+    return
+  }
+  const identity = await readIdentity(store, signal)
+  if (identity !== undefined) await abandonClone(identity, { ...request, storeAt })
 }
 
 function isOurs(name: string): boolean {
