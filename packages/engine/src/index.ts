@@ -8,6 +8,7 @@ export {
   S3ObjectStore,
   type S3ObjectStoreOptions,
 } from '@moraine/object-store'
+export type { Compression } from '@moraine/sstable'
 export type { Bytes } from './batch/limits.ts'
 export { WriteBatch } from './batch/write-batch.ts'
 export type { CheckpointReport } from './checkpoint/checkpoints.ts'
@@ -38,4 +39,5 @@ export type { FlushReport } from './flush/flusher.ts'
 export type { Entry } from './read/scan-cursor.ts'
 export type { EngineEvents } from './recovery/engine-event.ts'
 export type { WalStats } from './wal/wal-stats.ts'
+export type { CompactionFilter, CompactionFilterContext, CompactionVerdict } from './table/compaction-filter.ts'
 export type { Durability, StallReason } from './write/write-path.ts'

@@ -1,5 +1,7 @@
 export { DataBlock } from './block/data-block.ts'
 export { decodeBlock } from './block/decode-block.ts'
+export type { Compression } from './compression/compression-type.ts'
+export { zstdAvailable } from './compression/zstd-block.ts'
 export { EntryKind } from './entry-kind.ts'
 export { FILTER_BLOCK_NAME } from './filter/filter-codec.ts'
 export { filterHash, KeyFilter } from './filter/key-filter.ts'

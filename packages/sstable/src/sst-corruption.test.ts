@@ -3,6 +3,7 @@
 import { crc32c, isMoraineError, maskCrc32c, SeededRandom, utf8Encode } from '@moraine/base'
 import { describe, expect, test } from 'vitest'
 import { decodeBlock } from './block/decode-block.ts'
+import { zstdAvailable } from './compression/zstd-block.ts'
 import { EntryKind } from './entry-kind.ts'
 import { filterHash } from './filter/key-filter.ts'
 import { openBlock, writeBlockTrailer } from './format/block-trailer.ts'
@@ -76,7 +77,11 @@ async function readerOutcome(file: Uint8Array): Promise<string | undefined> {
   }
 }
 
-const SETTINGS: Partial<SstWriterSettings>[] = [{ compression: 'none' }, { compression: 'lz4', filterBitsPerKey: 0, blockSizeBytes: 600 }]
+const SETTINGS: Partial<SstWriterSettings>[] = [
+  { compression: 'none' },
+  { compression: 'lz4', filterBitsPerKey: 0, blockSizeBytes: 600 },
+  ...(zstdAvailable ? [{ compression: 'zstd' as const, blockSizeBytes: 900 }] : []),
+]
 
 describe.each(SETTINGS)('a table with %o', (settings) => {
   const { file, summary } = write(settings)

@@ -1,5 +1,6 @@
 import { ByteWriter, concatBytes, utf8Encode } from '@moraine/base'
 import { BlockBuilder } from './block/block-builder.ts'
+import { CompressionType, compressionName } from './compression/compression-type.ts'
 import { encodeFilter, FILTER_BLOCK_NAME } from './filter/filter-codec.ts'
 import type { KeyFilter } from './filter/key-filter.ts'
 import type { BlockHandle } from './format/block-handle.ts'
@@ -88,7 +89,7 @@ function encodeProperties(
     .number(PropertyName.fileCreationTime, createdAtSeconds)
     .number(PropertyName.oldestKeyTime, 0)
     .text(PropertyName.comparator, BYTEWISE_COMPARATOR)
-    .text(PropertyName.compression, settings.compression === 'lz4' ? 'LZ4' : 'NoCompression')
+    .text(PropertyName.compression, compressionName(CompressionType[settings.compression]))
     .fixed32(PropertyName.indexType, 0)
     .text(PropertyName.wholeKeyFiltering, '1')
     .text(PropertyName.prefixFiltering, '0')

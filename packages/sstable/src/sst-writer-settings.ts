@@ -1,9 +1,12 @@
+import type { Compression } from './compression/compression-type.ts'
+
 export interface SstWriterSettings {
   /** A data block is closed before it would (noticeably) exceed this, uncompressed; a larger entry gets its own block. */
   readonly blockSizeBytes: number
   /** Every so many entries a key is stored whole. */
   readonly restartInterval: number
-  readonly compression: 'none' | 'lz4'
+  /** `zstd` only where `zstdAvailable`. */
+  readonly compression: Compression
   /** 0: no filter. 10 gives one false positive in a hundred. */
   readonly filterBitsPerKey: number
   readonly createdAtMs: number

@@ -3,6 +3,7 @@
 import { isMoraineError, SeededRandom, utf8Encode } from '@moraine/base'
 import { describe, expect, test } from 'vitest'
 import { decodeBlock } from './block/decode-block.ts'
+import { zstdAvailable } from './compression/zstd-block.ts'
 import { EntryKind } from './entry-kind.ts'
 import { filterHash } from './filter/key-filter.ts'
 import type { SstMetadata } from './sst-metadata.ts'
@@ -93,6 +94,7 @@ async function collect<T>(items: AsyncIterable<T>): Promise<T[]> {
 const VARIANTS: Partial<SstWriterSettings>[] = [
   {},
   { compression: 'none', blockSizeBytes: 64, restartInterval: 1 },
+  ...(zstdAvailable ? [{ compression: 'zstd' as const, blockSizeBytes: 2000 }] : []),
   { compression: 'none', blockSizeBytes: 300, restartInterval: 3, filterBitsPerKey: 0 },
   { blockSizeBytes: 150, restartInterval: 16, filterBitsPerKey: 3 },
 ]

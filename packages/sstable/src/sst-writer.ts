@@ -3,6 +3,7 @@ import { DataBlockBuilder } from './block/data-block-builder.ts'
 import { ChunkedOutput } from './chunked-output.ts'
 import { CompressionType } from './compression/compression-type.ts'
 import { compressLz4Block } from './compression/lz4-block.ts'
+import { compressZstdBlock } from './compression/zstd-block.ts'
 import { EntryKind } from './entry-kind.ts'
 import { HashCollector } from './filter/hash-collector.ts'
 import { filterHash } from './filter/key-filter.ts'
@@ -162,14 +163,16 @@ export class SstWriter {
     let bytes: Uint8Array = block.buffer
     let length = rawLength
     let compressionType: number = CompressionType.none
-    if (this.#settings.compression === 'lz4' && rawLength <= MAX_COMPRESSED_BLOCK_BYTES) {
+    const { compression } = this.#settings
+    if (compression !== 'none' && rawLength <= MAX_COMPRESSED_BLOCK_BYTES) {
       const room = rawLength + BLOCK_TRAILER_BYTES
       if (this.#compressed.length < room) this.#compressed = new Uint8Array(room * 2)
-      const compressedLength = compressLz4Block(block.buffer, rawLength, this.#compressed)
+      const compress = compression === 'lz4' ? compressLz4Block : compressZstdBlock
+      const compressedLength = compress(block.buffer, rawLength, this.#compressed)
       if (compressedLength > 0) {
         bytes = this.#compressed
         length = compressedLength
-        compressionType = CompressionType.lz4
+        compressionType = CompressionType[compression]
       }
     }
     writeBlockTrailer(bytes, 0, length, compressionType)

@@ -7,6 +7,7 @@ import type { VersionSet } from '../manifest/version-set.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
+import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import { CompactionInputs } from './compaction-inputs.ts'
 import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext } from './compaction-plan.ts'
@@ -41,7 +42,9 @@ export interface CompactorOptions {
   readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
   readonly settings: CompactionSettings
-  readonly writerSettings: () => SstWriterSettings
+  /** How the tables of a level are written. */
+  readonly writerSettings: (level: number) => SstWriterSettings
+  readonly filter: CompactionFilter | undefined
   readonly clock: Clock
   readonly onCompacted: (report: CompactionReport) => void
   /** Called with the tables that left the version, when no read uses them any more. */
@@ -227,7 +230,8 @@ export class Compactor {
         plan,
         version: versions.current.version,
         snapshots: () => snapshots.held(),
-        writer: this.#options.writerSettings(),
+        writer: this.#options.writerSettings(plan.outputLevel),
+        filter: this.#options.filter,
         targetFileSizeBytes: settings.targetFileSizeBytes,
         byteWork,
         tableWriter,

@@ -4,6 +4,7 @@ import type { KeyRange } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
 import type { ByteWork } from '../table/byte-work.ts'
+import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan } from './compaction-plan.ts'
 import { mergeJob } from './merge-job.ts'
@@ -25,6 +26,7 @@ export interface CompactionWork {
   readonly snapshots: () => readonly number[]
   readonly writer: SstWriterSettings
   readonly targetFileSizeBytes: number
+  readonly filter?: CompactionFilter | undefined
   readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
   /**
@@ -101,11 +103,11 @@ class PartMerger {
   }
 
   async merge(part: Part): Promise<void> {
-    const { plan, version, writer, targetFileSizeBytes, byteWork, tableWriter, signal } = this.#work
+    const { plan, version, writer, targetFileSizeBytes, filter, byteWork, tableWriter, signal } = this.#work
     const settings = { snapshots: this.#work.snapshots(), writer, targetSizeBytes: targetFileSizeBytes }
     const job = mergeJob(plan, version, part.range, settings)
     if (job !== undefined) {
-      for await (const table of byteWork.merge(job, signal)) {
+      for await (const table of byteWork.merge(job, signal, filter && { filter, outputLevel: plan.outputLevel })) {
         part.outputs.push(await tableWriter.upload(table, signal))
         if (table.nextKey === undefined) continue
         part.mergedTo = table.nextKey

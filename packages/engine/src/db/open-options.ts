@@ -1,4 +1,7 @@
 import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
+import { type Compression, zstdAvailable } from '@moraine/sstable'
+import type { CompactionFilter } from '../table/compaction-filter.ts'
+import { LEVEL_COUNT } from '../manifest/version.ts'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
 import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
 import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
@@ -63,8 +66,13 @@ export interface OpenOptions {
   readonly blockSizeBytes?: number
   /** Entries between two keys stored whole; default 16. */
   readonly blockRestartInterval?: number
-  /** Compression of blocks; default `lz4`. */
-  readonly compression?: 'none' | 'lz4'
+  /**
+   * Compression of blocks; default `lz4`. A list says it level by level, and its last word goes for all deeper levels:
+   * `['none', 'lz4', 'zstd']`. `zstd` needs Node 22.15 or newer, also to read.
+   */
+  readonly compression?: Compression | readonly Compression[]
+  /** Looks at entries while compactions rewrite them, on the calling thread: it may remove or replace them. */
+  readonly compactionFilter?: CompactionFilter
   /** Bloom filter bits per key; 0 for no filter, default 10 (one false positive in a hundred). */
   readonly filterBitsPerKey?: number
   /** Size at which compaction starts another table; default 32 MiB. */
@@ -125,7 +133,8 @@ const checks: OptionChecks<OpenOptions> = {
   metadataCacheSizeBytes: integerOption(0, 1024 * GIB),
   blockSizeBytes: integerOption(1024, 16 * MIB),
   blockRestartInterval: integerOption(1, 1024),
-  compression: oneOfOption('none', 'lz4'),
+  compression: checkCompression,
+  compactionFilter: checkCompactionFilter,
   filterBitsPerKey: integerOption(0, 32),
   targetFileSizeBytes: integerOption(4 * 1024, GIB),
   compaction: checkCompaction,
@@ -157,7 +166,8 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
     blockSizeBytes: options.blockSizeBytes ?? 16 * 1024,
     blockRestartInterval: options.blockRestartInterval ?? 16,
-    compression: options.compression ?? 'lz4',
+    compression: [options.compression ?? 'lz4'].flat() as Compression[],
+    compactionFilter: options.compactionFilter,
     filterBitsPerKey: options.filterBitsPerKey ?? 10,
     targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
     ...compactionSettings(options.compaction ?? 'leveled'),
@@ -203,6 +213,21 @@ function walSettings(wal: WalOption): WalSettings {
     syncIntervalMs: local.syncIntervalMs ?? 100,
     foreign: local.foreign ?? 'refuse',
   }
+}
+
+function checkCompression(value: unknown): string | undefined {
+  const words: readonly unknown[] = Array.isArray(value) ? value : [value]
+  const known = words.length > 0 && words.length <= LEVEL_COUNT && words.every((word) => COMPRESSIONS.includes(word))
+  if (!known) return `'none', 'lz4' or 'zstd', or a list of 1 to ${LEVEL_COUNT} of these, one a level`
+  if (words.includes('zstd') && !zstdAvailable) return `'none' or 'lz4' here: zstd needs Node 22.15 or newer`
+  return undefined
+}
+
+const COMPRESSIONS: readonly unknown[] = ['none', 'lz4', 'zstd'] satisfies Compression[]
+
+function checkCompactionFilter(value: unknown): string | undefined {
+  const { name, filter } = (typeof value === 'object' && value !== null ? value : {}) as Partial<CompactionFilter>
+  return typeof name === 'string' && name !== '' && typeof filter === 'function' ? undefined : 'an object { name, filter(key, value, context) }'
 }
 
 function checkWal(value: unknown): string | undefined {

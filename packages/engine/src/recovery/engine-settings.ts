@@ -1,5 +1,7 @@
 import type { Clock, Random } from '@moraine/base'
 import type { CompactionSettings } from '../compaction/compaction-plan.ts'
+import type { Compression } from '@moraine/sstable'
+import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
 import type { StoreWalSettings } from '../wal/store-wal-writer.ts'
 import type { WritePathSettings } from '../write/write-path.ts'
@@ -25,7 +27,9 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly createIfMissing: boolean
   readonly blockSizeBytes: number
   readonly blockRestartInterval: number
-  readonly compression: 'none' | 'lz4'
+  /** By level; the last one goes for all deeper levels. */
+  readonly compression: readonly Compression[]
+  readonly compactionFilter: CompactionFilter | undefined
   readonly filterBitsPerKey: number
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */

@@ -113,7 +113,7 @@ export class Engine implements ReadHost {
       versions,
       tableWriter,
       snapshots: this.snapshots,
-      writerSettings: () => sstWriterSettings(settings, this.databaseId),
+      writerSettings: (level = 0) => sstWriterSettings(settings, this.databaseId, level),
       clock,
       byteWork: parts.byteWork,
       onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
@@ -148,6 +148,7 @@ export class Engine implements ReadHost {
     this.compactor = new Compactor({
       ...background,
       settings,
+      filter: settings.compactionFilter,
       onCompacted: (report) => {
         this.#emit('compaction', report)
         this.#afterCommit()

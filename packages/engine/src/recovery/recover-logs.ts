@@ -128,7 +128,7 @@ class MemtableFiller implements ReplayTarget {
       versions,
       tableWriter,
       snapshots: new SnapshotRegistry(),
-      writerSettings: () => sstWriterSettings(settings, manifest.databaseId),
+      writerSettings: () => sstWriterSettings(settings, manifest.databaseId, 0),
       clock,
       byteWork,
       rider: NO_RIDER,

@@ -4,7 +4,7 @@ import { endsBefore, type KeySpan, startsAfter, type TableFile } from '../manife
 import type { Memtable } from '../memtable/memtable.ts'
 import type { FlushJob, MergeJob } from './byte-work.ts'
 import { RunIterator } from './run-iterator.ts'
-import { type BuiltTable, buildTables } from './table-builder.ts'
+import { type BuiltTable, buildTables, type TableFilter } from './table-builder.ts'
 import { type ReadAhead, tableIterator } from './table-iterator.ts'
 import type { TableStore } from './table-store.ts'
 
@@ -31,11 +31,16 @@ export async function* buildFlush(memtable: Memtable, job: FlushJob, pause: Paus
 }
 
 /** The tables of a merge; memory is bounded by one of them and two windows for each run. */
-export async function* buildMerge(job: MergeJob, tables: TableStore, pause: Pause): AsyncGenerator<BuiltTable, void> {
+export async function* buildMerge(
+  job: MergeJob,
+  tables: TableStore,
+  pause: Pause,
+  filter?: TableFilter,
+): AsyncGenerator<BuiltTable, void> {
   const open = (file: TableFile): EntryIterator => tableIterator(tables, file, MERGE_READ_AHEAD)
   const merged = new MergingIterator(job.runs.map((files) => new RunIterator(files, open)))
   try {
-    yield* buildTables(merged, { ...job, isBottommost: isOutside(job.deeper), pause })
+    yield* buildTables(merged, { ...job, isBottommost: isOutside(job.deeper), pause, filter })
   } finally {
     merged.close()
   }

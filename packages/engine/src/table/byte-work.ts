@@ -1,7 +1,7 @@
 import type { SstWriterSettings } from '@moraine/sstable'
 import type { KeySpan, TableFile } from '../manifest/table-file.ts'
 import type { Memtable } from '../memtable/memtable.ts'
-import type { BuiltTable } from './table-builder.ts'
+import type { BuiltTable, TableFilter } from './table-builder.ts'
 
 /** What a flush makes of a memtable: one table, or none. Plain data, fit for structured cloning. */
 export interface FlushJob {
@@ -40,6 +40,7 @@ export interface ByteWork {
   /** Whether memtables must be in shared memory. */
   readonly sharesMemtables: boolean
   flush(memtable: Memtable, job: FlushJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void>
-  merge(job: MergeJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void>
+  /** A merge with a filter, which is code of the application, is done on this thread. */
+  merge(job: MergeJob, signal: AbortSignal, filter?: TableFilter): AsyncGenerator<BuiltTable, void>
   close(): Promise<void>
 }

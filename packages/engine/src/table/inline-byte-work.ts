@@ -2,7 +2,7 @@ import { type Clock, timeSlices } from '@moraine/base'
 import type { Memtable } from '../memtable/memtable.ts'
 import { buildFlush, buildMerge } from './build-job.ts'
 import type { ByteWork, FlushJob, MergeJob } from './byte-work.ts'
-import type { BuiltTable } from './table-builder.ts'
+import type { BuiltTable, TableFilter } from './table-builder.ts'
 import type { TableStore } from './table-store.ts'
 
 /** Byte work on this thread, in slices of time between which everything else runs. Deterministic with a simulated clock. */
@@ -22,8 +22,8 @@ export class InlineByteWork implements ByteWork {
     return buildFlush(memtable, job, timeSlices(this.#clock, signal))
   }
 
-  merge(job: MergeJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
-    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal))
+  merge(job: MergeJob, signal: AbortSignal, filter?: TableFilter): AsyncGenerator<BuiltTable, void> {
+    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal), filter)
   }
 
   close(): Promise<void> {

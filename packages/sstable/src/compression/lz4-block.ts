@@ -1,11 +1,9 @@
 import { compressSync, uncompressSync } from 'lz4-napi'
 import { MAX_BLOCK_BYTES } from '../format/limits.ts'
 import { corruption } from '../format/corruption.ts'
+import { rawLengthSize, readRawLength, writeRawLength } from './raw-length.ts'
 
-/*
- * RocksDB (format version 2 and up):  varint32 raw length | LZ4 block
- * lz4-napi:                           u32le raw length    | LZ4 block
- */
+// The library puts the raw length before the block as RocksDB does, but as a little-endian u32.
 const LIBRARY_PREFIX_BYTES = 4
 
 /** No LZ4 block decodes to more than 255 times its size; a declared length above that is a lie. */
@@ -17,15 +15,10 @@ const MAX_EXPANSION = 255
  */
 export function compressLz4Block(raw: Buffer, length: number, target: Uint8Array): number {
   const framed = compressSync(raw.length === length ? raw : raw.subarray(0, length))
-  const prefix = length < 0x80 ? 1 : length < 0x4000 ? 2 : length < 0x20_0000 ? 3 : length < 0x1000_0000 ? 4 : 5
+  const prefix = rawLengthSize(length)
   const size = framed.length - LIBRARY_PREFIX_BYTES + prefix
   if (size > length - (length >>> 3)) return 0
-  let rest = length
-  for (let i = 0; i < prefix - 1; i++) {
-    target[i] = (rest & 0x7f) | 0x80
-    rest >>>= 7
-  }
-  target[prefix - 1] = rest
+  writeRawLength(target, length)
   target.set(framed.subarray(LIBRARY_PREFIX_BYTES), prefix)
   return size
 }
@@ -38,16 +31,7 @@ const KEPT_SCRATCH_BYTES = 4 * 1024 * 1024
  * Decompresses `bytes[start, end)`, whose checksum the caller has verified: the library is unsafe on damaged input.
  */
 export function decompressLz4Block(bytes: Uint8Array, start: number, end: number, name: string, what: string): Uint8Array {
-  let length = 0
-  let scale = 1
-  let at = start
-  for (;;) {
-    if (at >= end || at - start >= 5) throw corruption(name, `${what} declares no uncompressed size`)
-    const byte = bytes[at++] as number
-    length += (byte & 0x7f) * scale
-    if (byte < 0x80) break
-    scale *= 128
-  }
+  const { length, at } = readRawLength(bytes, start, end, name, what)
   const compressed = end - at
   if (length > Math.min(compressed * MAX_EXPANSION, MAX_BLOCK_BYTES)) {
     throw corruption(name, `${what} declares ${length} uncompressed bytes in ${compressed} compressed ones`)

@@ -1,6 +1,7 @@
 import { crc32c, maskCrc32c } from '@moraine/base'
 import { CompressionType, compressionName } from '../compression/compression-type.ts'
 import { decompressLz4Block } from '../compression/lz4-block.ts'
+import { decompressZstdBlock } from '../compression/zstd-block.ts'
 import { blockChecksum, ChecksumType } from './checksum.ts'
 import { corruption, unsupported } from './corruption.ts'
 
@@ -53,7 +54,9 @@ export function openBlock(
   if (compressionType === CompressionType.lz4 || compressionType === CompressionType.lz4hc) {
     return decompressLz4Block(bytes, start, contentEnd, name, what)
   }
-  throw unsupported(name, `${what} is compressed with ${compressionName(compressionType)}; only none and LZ4 are read`)
+  if (compressionType === CompressionType.zstd) return decompressZstdBlock(bytes, start, contentEnd, name, what)
+  const kind = compressionName(compressionType)
+  throw unsupported(name, `${what} is compressed with ${kind}; only none, LZ4 and ZSTD are read`)
 }
 
 function hex(value: number): string {

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from 'node:fs'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { SeededRandom, toHex, utf8Encode } from '@moraine/base'
-import { EntryKind, type SstWriterSettings } from '@moraine/sstable'
+import { EntryKind, type SstWriterSettings, zstdAvailable } from '@moraine/sstable'
 import { afterAll, beforeAll, describe, expect, test } from 'vitest'
 import { findRocksDbTools } from './find-rocksdb-tools.ts'
 import { complaints, parseScan, RocksDbTools } from './rocksdb-tools.ts'
@@ -71,6 +71,7 @@ describe.skipIf(!(found instanceof RocksDbTools))('RocksDB reads what Moraine wr
   ]
   const settings: [string, Partial<SstWriterSettings>][] = [
     ['LZ4', {}],
+    ...(zstdAvailable ? [['ZSTD', { compression: 'zstd' }] as [string, Partial<SstWriterSettings>]] : []),
     ['no compression, small blocks', { compression: 'none', blockSizeBytes: 700, restartInterval: 4 }],
     ['LZ4, no filter, every key whole', { filterBitsPerKey: 0, restartInterval: 1, databaseId: 'db', userProperties: { 'app.x': 'y' } }],
   ]
