@@ -40,11 +40,11 @@ export class Db {
   #engine: Engine
   #restoring: { readonly ended: Promise<unknown>; readonly abort: AbortController } | undefined
   #reads: Reads
-  readonly #events: EventListeners
+  readonly #events: EventListeners<EngineEvents>
   readonly #key = new KeyScratch()
 
   /** Made by `open`. */
-  constructor(engine: Engine, events: EventListeners) {
+  constructor(engine: Engine, events: EventListeners<EngineEvents>) {
     this.#engine = engine
     this.#reads = new Reads(engine)
     this.#events = events

@@ -1,8 +1,9 @@
 import { MoraineError } from '@moraine/base'
 import { type ObjectStore, parseLocation, PrefixedObjectStore } from '@moraine/object-store'
+import type { EngineEvents } from '../recovery/engine-event.ts'
 import { type DatabaseSite, openEngine } from '../recovery/open-engine.ts'
 import { Db } from './db.ts'
-import { EventListeners } from './event-listeners.ts'
+import { DB_EVENTS, EventListeners } from './event-listeners.ts'
 import { engineSettings, type OpenOptions } from './open-options.ts'
 
 /**
@@ -18,7 +19,7 @@ export type Location = string | { readonly store: ObjectStore; readonly prefix?:
 export async function open(location: Location, options?: OpenOptions): Promise<Db> {
   const settings = engineSettings(options)
   const { site, owned } = resolveLocation(location)
-  const events = new EventListeners()
+  const events = new EventListeners<EngineEvents>(DB_EVENTS)
   try {
     const engine = await openEngine(site, settings, (name, payload) => events.emit(name, payload))
     return new Db(engine, events)

@@ -166,8 +166,8 @@ export class Reads {
     }
     const engine = this.#engine
     const start = (): BatchSource => engine.reads.scan(request, this.#pointOf(options))
-    if (engine.recover === undefined || options.snapshot !== undefined) return start()
-    return new RecoveringScan(start, (error) => engine.recover?.(error) ?? Promise.resolve(false))
+    const recover = engine.recover?.bind(engine)
+    return recover === undefined || options.snapshot !== undefined ? start() : new RecoveringScan(start, recover)
   }
 }
 

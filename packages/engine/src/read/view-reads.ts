@@ -14,6 +14,8 @@ export interface ReadHost {
   ensureOpen(): void
   /** Throws when a read of this view that waited must not go on. */
   ensureReadable(view: ReadView): void
+  /** The error of a read of this view as it should be told; the same one when there is nothing to add. */
+  readFailure?(error: unknown, view: ReadView): unknown
 }
 
 /** A moment to read at: a sequence number, and the view that still has it when that is not the current one. */
@@ -64,9 +66,11 @@ export class ViewReads {
           const { valueBytes, valueStart, valueEnd, seq: version } = this.#lookup
           return { value: copyRange(valueBytes, valueStart, valueEnd), seq: version }
         }
-        await this.#lookup.load(held)
         this.#host.ensureReadable(view)
+        await this.#lookup.load(held)
       }
+    } catch (error) {
+      throw this.#host.readFailure?.(error, view) ?? error
     } finally {
       views.release(view)
     }
@@ -97,12 +101,11 @@ export class ViewScan {
     if (this.#closed) return []
     try {
       this.#host.ensureOpen()
-      const batch = await this.#cursor.nextBatch(maxEntries, maxBytes)
       this.#host.ensureReadable(this.#view)
-      return batch
+      return await this.#cursor.nextBatch(maxEntries, maxBytes)
     } catch (error) {
       this.close()
-      throw error
+      throw this.#host.readFailure?.(error, this.#view) ?? error
     }
   }
 

@@ -108,11 +108,36 @@ export class ReaderEngine implements ReadHost {
     if (this.#closed !== undefined) throw new MoraineError('CLOSED', 'the reader is closed; open another one')
   }
 
-  /** The lease is looked at before and after every wait: what was read between two valid moments was there to be read. */
+  /**
+   * Looked at before every wait for the store. That a lease lapses during the wait does no harm: a file is named once and
+   * verified, so what comes is what was written, or nothing comes.
+   */
   ensureReadable(view: ReadView): void {
     this.ensureOpen()
     const pin = this.#pins.get(view)
     if (pin !== undefined) this.#lease?.ensureValid(pin)
+  }
+
+  /** Why a file is not there: collected, because nothing protected it any more, or lost. */
+  readFailure(error: unknown, view: ReadView): unknown {
+    if (!isVanished(error)) return error
+    const pin = this.#pins.get(view)
+    if (pin !== undefined) {
+      try {
+        this.#lease?.ensureValid(pin)
+        return error
+      } catch (lapsed) {
+        return lapsed
+      }
+    }
+    const advice = this.#source.follows
+      ? 'read again: a refresh finds the newest state'
+      : 'open the reader anew when the checkpoint still exists'
+    return new MoraineError(
+      'UNAVAILABLE',
+      `a file was collected while a reader without a lease was reading it; ${advice}. A reader with a lease keeps its files`,
+      { detail: { ...error.detail }, cause: error },
+    )
   }
 
   /** What a reader sees is in the store. */
@@ -172,7 +197,7 @@ export class ReaderEngine implements ReadHost {
       if (!this.#source.follows) return false
       const newest = await this.#manifests.newestId(signal)
       if (newest === this.#manifest.id) return (await this.#tail?.poll(signal)) ?? false
-      this.#install(await this.#source.acquire(signal))
+      this.#install(await this.#source.acquire(signal, newest))
     }
     await this.#tail?.poll(signal)
     this.#emit('refresh', { manifestId: this.#manifest.id, lastSequence: this.lastSeq })
@@ -234,6 +259,6 @@ export class ReaderEngine implements ReadHost {
 
 const CLOSE_TIMEOUT_MS = 5_000
 
-function isVanished(error: unknown): boolean {
+function isVanished(error: unknown): error is MoraineError {
   return isMoraineError(error) && error.detail['missing'] === true
 }

@@ -3,6 +3,7 @@ import { missingManifest } from '../checkpoint/checkpoints.ts'
 import { findListedCheckpoint, type FoundCheckpoint } from '../checkpoint/find-listed-checkpoint.ts'
 import { pinNewest } from '../checkpoint/pin-newest.ts'
 import { listPins } from '../checkpoint/pins.ts'
+import type { ManifestId } from '../layout/numbers.ts'
 import type { CheckpointRecord, Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
@@ -33,16 +34,20 @@ export class ReaderSource {
     return this.#checkpoint === undefined
   }
 
-  async acquire(signal: AbortSignal | undefined): Promise<ReaderBasis> {
-    return this.#checkpoint === undefined ? await this.#acquireNewest(signal) : await this.#acquireCheckpoint(this.#checkpoint, signal)
+  /** @param listed the newest manifest, when it was just listed */
+  async acquire(signal: AbortSignal | undefined, listed?: ManifestId): Promise<ReaderBasis> {
+    if (this.#checkpoint !== undefined) return await this.#acquireCheckpoint(this.#checkpoint, signal)
+    return await this.#acquireNewest(signal, listed)
   }
 
-  async #acquireNewest(signal: AbortSignal | undefined): Promise<ReaderBasis> {
+  async #acquireNewest(signal: AbortSignal | undefined, listed: ManifestId | undefined): Promise<ReaderBasis> {
     const lease = this.#lease
     if (lease === undefined) {
-      return { manifest: await this.#newest(signal), checkpoint: undefined, pin: undefined }
+      // What was listed may be collected by now; then there is a newer one.
+      const manifest = (listed === undefined ? undefined : await this.#manifests.read(listed, signal)) ?? (await this.#newest(signal))
+      return { manifest, checkpoint: undefined, pin: undefined }
     }
-    const seen = await this.#manifests.newestId(signal)
+    const seen = listed ?? (await this.#manifests.newestId(signal))
     if (seen === undefined) throw this.#noDatabase()
     const { manifest, pin } = await pinNewest(this.#manifests, lease, seen, signal)
     return { manifest, checkpoint: undefined, pin }

@@ -195,6 +195,6 @@ function missingTable(file: TableFile): MoraineError {
   return new MoraineError(
     'CORRUPTION',
     `${name} is missing from the store; it holds the newest flushed values of keys '${printableBytes(file.smallestKey, 64)}' to '${printableBytes(file.largestKey, 64)}'. Restore the object or an older checkpoint`,
-    { detail: { file: name, entries: file.entryCount } },
+    { detail: { file: name, entries: file.entryCount, missing: true } },
   )
 }

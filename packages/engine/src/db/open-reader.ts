@@ -1,0 +1,78 @@
+import { type Clock, type Random, systemClock, systemRandom } from '@moraine/base'
+import { openReaderEngine } from '../recovery/open-reader.ts'
+import type { ReaderEvents } from '../recovery/reader-event.ts'
+import type { ReaderSettings } from '../recovery/reader-settings.ts'
+import { checkpointOption } from './checkpoint-options.ts'
+import { DbReader } from './db-reader.ts'
+import { EventListeners } from './event-listeners.ts'
+import { type Location, resolveLocation } from './open.ts'
+import { checkOptions, integerOption, objectOption, type OptionChecks } from './option-checks.ts'
+
+/** Options of `openReader`. Sizes are in bytes, times in milliseconds. */
+export interface OpenReaderOptions {
+  /** Read this checkpoint (id or name), frozen. Default: follow the newest manifest. */
+  readonly checkpoint?: string
+  /** How often a reader that follows looks for something new, one or two requests each time; 0 only when `refresh` is called. Default 1000. */
+  readonly refreshIntervalMs?: number
+  /**
+   * How long the files being read stay protected when this process can no longer say that it needs them. A number is that
+   * time; the lease is renewed three times in it, one request each. Default 600000. `false` writes nothing, for credentials
+   * that may only read: then a file may be collected while it is being read.
+   */
+  readonly lease?: boolean | number
+  /** Decoded blocks kept in memory; default 64 MiB. */
+  readonly blockCacheSizeBytes?: number
+  /** Indexes and filters of open tables kept in memory; default 64 MiB. */
+  readonly metadataCacheSizeBytes?: number
+  /** Time source; a simulation passes its own. */
+  readonly clock?: Clock
+  /** Source of randomness; a simulation passes its own. */
+  readonly random?: Random
+}
+
+const MIB = 1024 * 1024
+const TIB = MIB * MIB
+const DEFAULT_LEASE_MS = 600_000
+const leaseLength = integerOption(1_000, 30 * 86_400_000)
+
+const checks: OptionChecks<OpenReaderOptions> = {
+  checkpoint: checkpointOption,
+  refreshIntervalMs: integerOption(0, 86_400_000),
+  lease: (value) => (typeof value === 'boolean' || leaseLength(value) === undefined ? undefined : `true, false or ${leaseLength(value)}`),
+  blockCacheSizeBytes: integerOption(0, TIB),
+  metadataCacheSizeBytes: integerOption(0, TIB),
+  clock: objectOption('nowMs'),
+  random: objectOption('fill'),
+}
+
+/**
+ * Opens a database for reading, beside its writer or without one. Any number of processes may read. Nothing is written but
+ * a pin, which keeps what is being read from being collected. INVALID when there is no database or no such checkpoint.
+ */
+export async function openReader(location: Location, options: OpenReaderOptions = {}): Promise<DbReader> {
+  checkOptions('openReader', options, checks)
+  const settings = readerSettings(options)
+  const { site, owned } = resolveLocation(location)
+  const events = new EventListeners<ReaderEvents>(['refresh', 'error'])
+  try {
+    const engine = await openReaderEngine(site, settings, (name, payload) => events.emit(name, payload))
+    return new DbReader(engine, events)
+  } catch (error) {
+    if (owned) await site.root.close()
+    throw error
+  }
+}
+
+function readerSettings(options: OpenReaderOptions): ReaderSettings {
+  const { lease = true } = options
+  const leaseMs = lease === true ? DEFAULT_LEASE_MS : lease
+  return {
+    checkpoint: options.checkpoint,
+    refreshIntervalMs: options.refreshIntervalMs ?? 1_000,
+    leaseMs: leaseMs === false ? undefined : leaseMs,
+    blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
+    metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
+    clock: options.clock ?? systemClock,
+    random: options.random ?? systemRandom,
+  }
+}
