@@ -1,11 +1,15 @@
 export const moraineHelp: string = `moraine <command> [arguments] [options]
 
-Looks into a Moraine database without opening it: reads only, takes nothing over, and works beside a running writer.
+Looks into a Moraine database without opening it: reads only (but for gc and destroy), takes nothing over, and works beside
+a running writer. verify, gc and destroy have a --help of their own.
 
   moraine manifest <database>     the newest manifest: epoch, owner, sequence numbers, log, levels
   moraine tree <database>         the table files of every level: sizes, entries, sequence and key ranges
   moraine wal survey <folder>     whose local write-ahead log a folder holds, and which writes are in it
   moraine wal export <folder>     those writes, oldest first; also of a log that a database refused to replay
+  moraine verify <database>       whether everything the database refers to is there and sound (--deep, --orphans)
+  moraine gc <database>           deletes what nothing refers to (--dry-run, --grace, --force)
+  moraine destroy <database>      deletes a database (--yes, --force)
   moraine simulate-compaction     what the compaction pickers would do over a synthetic load (its own --help)
   sst-dump                        what is inside of table files (a program of its own: sst-dump --help)
 
