@@ -8,6 +8,7 @@ import { reopen } from './reopen.ts'
 import { residentReads } from './resident-reads.ts'
 import { seekAndTake } from './seek.ts'
 import { singlePuts } from './single-puts.ts'
+import { stateProtocols } from './state-protocols.ts'
 import { storeLogPuts } from './store-log-puts.ts'
 import { sustainedWrites } from './sustained-writes.ts'
 import type { Workload } from './workload.ts'
@@ -27,5 +28,6 @@ export const allWorkloads: readonly Workload[] = [
   seekAndTake,
   sustainedWrites,
   reopen,
+  stateProtocols,
   flightsLoad,
 ]
