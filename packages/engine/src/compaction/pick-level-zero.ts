@@ -1,5 +1,5 @@
 import type { TableFile } from '../manifest/table-file.ts'
-import { levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
+import { levelBytes, overlappingFiles, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, overlap, type PickContext, planInputs } from './compaction-plan.ts'
 
 /** Tables of level 0 that one compaction takes: each of them is a stream of its own in the merge, with its read-ahead. */
@@ -36,7 +36,7 @@ export function planLevelZero(version: Version, settings: CompactionSettings, co
     if (mayRun(move, context)) return move
   }
   const chosen = largestCluster(files).slice(-LEVEL0_WIDTH_MOST)
-  const below = overlappingFiles(version.levels[1] as readonly TableFile[], ...keySpan(chosen))
+  const below = overlappingInRun(version.levels[1] as readonly TableFile[], ...keySpan(chosen))
   const merge: CompactionPlan = { reason, inputs: planInputs([0, chosen], [1, below]), outputLevel: 1 }
   const outOfProportion = levelBytes(below) > (levelBytes(chosen) * settings.levelSizeMultiplier) / 2
   if (outOfProportion || !mayRun(merge, context)) {
@@ -64,7 +64,8 @@ function freeTables(version: Version): TableFile[] {
   const below = version.levels[1] as readonly TableFile[]
   return files.filter(
     (file) =>
-      files.every((other) => other === file || !overlap(file, other)) && below.every((other) => !overlap(file, other)),
+      files.every((other) => other === file || !overlap(file, other)) &&
+      overlappingInRun(below, file.smallestKey, file.largestKey).length === 0,
   )
 }
 

@@ -1,10 +1,12 @@
-import type { TableFile } from '../manifest/table-file.ts'
-import { LEVEL_COUNT, levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
+import { compareBytes } from '@moraine/base'
+import { precedes, type TableFile } from '../manifest/table-file.ts'
+import { LEVEL_COUNT, levelBytes, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, type PickContext, planInputs } from './compaction-plan.ts'
 import { levelZeroScore, planLevelZero } from './pick-level-zero.ts'
 
-/** Tables that one compaction takes out of a level at most, in sizes of an output table. */
+/** Tables that one compaction takes out of a level at most, in sizes of an output table and by number. */
 const LEVEL_WIDTH_MOST = 8
+const LEVEL_TABLES_MOST = 64
 
 /**
  * The most urgent compaction of a leveled tree, or undefined when every level is within its size. Pure: the same version
@@ -52,20 +54,28 @@ function planLevel(
 ): CompactionPlan | undefined {
   const files = version.levels[level] as readonly TableFile[]
   const next = version.levels[level + 1] as readonly TableFile[]
-  const ranked = files
-    .map((file, at) => ({ file, at, ratio: levelBytes(overlapping(next, [file])) / file.sizeBytes }))
-    .sort((a, b) => a.ratio - b.ratio || a.file.largestSeq - b.file.largestSeq || a.at - b.at)
-  for (const { file, at } of ranked) {
-    const below = overlapping(next, [file])
-    const excess = Math.min(
-      levelBytes(files) - levelLimitBytes(level, settings),
-      LEVEL_WIDTH_MOST * settings.targetFileSizeBytes,
-    )
-    const chosen = withNeighbours(files, at, (group) => levelBytes(group) <= excess && overlapping(next, group).length === below.length)
-    const plan = planOf(level, chosen, below)
-    if (mayRun(plan, context)) return plan
-    const alone = planOf(level, [file], below)
-    if (mayRun(alone, context)) return alone
+  const dragged = draggedBytes(files, next)
+  const excess = Math.min(levelBytes(files) - levelLimitBytes(level, settings), LEVEL_WIDTH_MOST * settings.targetFileSizeBytes)
+  const cheaper = (a: number, b: number): number => {
+    const [one, other] = [files[a] as TableFile, files[b] as TableFile]
+    const ratios = (dragged[a] as number) / one.sizeBytes - (dragged[b] as number) / other.sizeBytes
+    return ratios || one.largestSeq - other.largestSeq || a - b
+  }
+  const planAround = (at: number): CompactionPlan | undefined => {
+    const alone = [files[at] as TableFile]
+    const below = overlapping(next, alone)
+    const dragsNoMore = (group: readonly TableFile[]): boolean =>
+      levelBytes(group) <= excess && overlapping(next, group).length === below.length
+    const plans = [withNeighbours(files, at, dragsNoMore), alone].map((chosen) => planOf(level, chosen, below))
+    return plans.find((plan) => mayRun(plan, context))
+  }
+  const places = [...files.keys()]
+  // One pass finds the cheapest; only when that may not run do the others have to be in order.
+  const cheapest = planAround(places.reduce((best, at) => (cheaper(at, best) < 0 ? at : best), 0))
+  if (cheapest !== undefined || context.running.length === 0) return cheapest
+  for (const at of places.sort(cheaper)) {
+    const plan = planAround(at)
+    if (plan !== undefined) return plan
   }
   return undefined
 }
@@ -78,11 +88,24 @@ function planOf(level: number, files: readonly TableFile[], below: readonly Tabl
 function withNeighbours(files: readonly TableFile[], at: number, allowed: (group: readonly TableFile[]) => boolean): TableFile[] {
   let start = at
   let end = at + 1
-  while (end < files.length && allowed(files.slice(start, end + 1))) end++
-  while (start > 0 && allowed(files.slice(start - 1, end))) start--
+  while (end < files.length && end - start < LEVEL_TABLES_MOST && allowed(files.slice(start, end + 1))) end++
+  while (start > 0 && end - start < LEVEL_TABLES_MOST && allowed(files.slice(start - 1, end))) start--
   return files.slice(start, end)
 }
 
 function overlapping(next: readonly TableFile[], group: readonly TableFile[]): TableFile[] {
-  return overlappingFiles(next, ...keySpan(group))
+  return overlappingInRun(next, ...keySpan(group))
+}
+
+/** For each table of a sorted run the bytes that it meets in the next run; one pass over both. */
+function draggedBytes(files: readonly TableFile[], next: readonly TableFile[]): number[] {
+  const before: number[] = [0]
+  for (const { sizeBytes } of next) before.push((before.at(-1) as number) + sizeBytes)
+  let [start, end] = [0, 0]
+  return files.map((file) => {
+    while (start < next.length && precedes(next[start] as TableFile, file)) start++
+    end = Math.max(end, start)
+    while (end < next.length && compareBytes((next[end] as TableFile).smallestKey, file.largestKey) <= 0) end++
+    return (before[end] as number) - (before[start] as number)
+  })
 }

@@ -2,7 +2,7 @@ import { compareBytes } from '@moraine/base'
 import { intersectRanges, keyAfter, type KeyRange, rangeTouches } from '../key/key-range.ts'
 import type { FileId } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
-import { LEVEL_COUNT, levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
+import { LEVEL_COUNT, levelBytes, overlappingFiles, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, planInputs } from './compaction-plan.ts'
 import { levelLimitBytes } from './pick-leveled.ts'
 
@@ -27,7 +27,7 @@ export function pickManual(version: Version, level: number, range: KeyRange, set
   const chosen = level === 0 ? connected(files, touching(files, range)) : firstTables(files, range, settings)
   if (chosen.length === 0) return undefined
   const span = keySpan(chosen)
-  const below = overlappingFiles(version.levels[level + 1] as readonly TableFile[], ...span)
+  const below = overlappingInRun(version.levels[level + 1] as readonly TableFile[], ...span)
   const plan: CompactionPlan = { reason: 'manual', inputs: planInputs([level, chosen], [level + 1, below]), outputLevel: level + 1 }
   return { plan, rest: rangeAfter(range, span[1]) }
 }

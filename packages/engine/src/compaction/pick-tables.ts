@@ -1,5 +1,5 @@
 import type { TableFile } from '../manifest/table-file.ts'
-import { levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
+import { filesOf, levelBytes, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, type PickContext, planInputs } from './compaction-plan.ts'
 import { levelZeroClosure } from './pick-level-zero.ts'
 
@@ -63,8 +63,9 @@ export function pickAged(version: Version, settings: CompactionSettings, context
 /** When the next table is too old, in wall-clock milliseconds; undefined when none ever is. */
 export function nextAgeAtMs(version: Version, settings: CompactionSettings): number | undefined {
   if (settings.compactionMaxAgeMs === 0) return undefined
-  const createdAtMs = version.levels.flat().map((file) => file.createdAtMs)
-  return createdAtMs.length === 0 ? undefined : Math.min(...createdAtMs) + settings.compactionMaxAgeMs + 1
+  let oldestMs = Number.POSITIVE_INFINITY
+  for (const { createdAtMs } of filesOf(version)) oldestMs = Math.min(oldestMs, createdAtMs)
+  return oldestMs === Number.POSITIVE_INFINITY ? undefined : oldestMs + settings.compactionMaxAgeMs + 1
 }
 
 /** The plan of the table with the highest rank above zero that may run; the deepest and then the first of equals. */
@@ -75,10 +76,14 @@ function firstPlan(
   planFor: (level: number, file: TableFile) => CompactionPlan,
   isWorthwhile: (plan: CompactionPlan) => boolean = () => true,
 ): CompactionPlan | undefined {
-  const ranked = version.levels
-    .flatMap((files, level) => files.map((file, at) => ({ level, file, at, rank: rank(file) })))
-    .filter((candidate) => candidate.rank > 0)
-    .sort((a, b) => b.rank - a.rank || b.level - a.level || a.at - b.at)
+  const ranked: { level: number; file: TableFile; at: number; rank: number }[] = []
+  for (const [level, files] of version.levels.entries()) {
+    for (const [at, file] of files.entries()) {
+      const ranks = rank(file)
+      if (ranks > 0) ranked.push({ level, file, at, rank: ranks })
+    }
+  }
+  ranked.sort((a, b) => b.rank - a.rank || b.level - a.level || a.at - b.at)
   for (const { level, file } of ranked) {
     const plan = level === 0 ? planLevelZeroTable(version, planFor(level, file)) : planFor(level, file)
     if (isWorthwhile(plan) && mayRun(plan, context)) return plan
@@ -94,7 +99,7 @@ function planDeeper(
   file: TableFile,
 ): CompactionPlan | undefined {
   for (let deeper = level + 1; deeper < version.levels.length; deeper++) {
-    const met = overlappingFiles(version.levels[deeper] as readonly TableFile[], file.smallestKey, file.largestKey)
+    const met = overlappingInRun(version.levels[deeper] as readonly TableFile[], file.smallestKey, file.largestKey)
     if (met.length > 0) return { reason, inputs: planInputs([level, [file]], [deeper, met]), outputLevel: deeper }
   }
   return undefined
@@ -113,7 +118,7 @@ function planLevelZeroTable(version: Version, plan: CompactionPlan): CompactionP
   const chosen = levelZeroClosure(version.levels[0] as readonly TableFile[], seed)
   const span = keySpan(chosen)
   for (let deeper = 1; deeper < version.levels.length; deeper++) {
-    const met = overlappingFiles(version.levels[deeper] as readonly TableFile[], ...span)
+    const met = overlappingInRun(version.levels[deeper] as readonly TableFile[], ...span)
     if (met.length > 0) return { reason: plan.reason, inputs: planInputs([0, chosen], [deeper, met]), outputLevel: deeper }
   }
   return { reason: plan.reason, inputs: planInputs([0, chosen]), outputLevel: 1 }

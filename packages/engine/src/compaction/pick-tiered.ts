@@ -1,5 +1,5 @@
 import type { TableFile } from '../manifest/table-file.ts'
-import { LEVEL_COUNT, levelBytes, overlappingFiles, type Version } from '../manifest/version.ts'
+import { LEVEL_COUNT, levelBytes, overlappingInRun, type Version } from '../manifest/version.ts'
 import {
   type CompactionPlan,
   type CompactionReason,
@@ -90,7 +90,7 @@ function merge(reason: CompactionReason, zero: readonly TableFile[], runs: reado
   const newer = runs.slice(0, -1)
   // Tables of the oldest run that nothing newer meets stay as they are.
   const span = keySpan([...zero, ...newer.flatMap(({ files }) => files)])
-  const met = overlappingFiles(last.files, ...span)
+  const met = overlappingInRun(last.files, ...span)
   return {
     reason,
     inputs: planInputs([0, zero], ...newer.map(({ level, files }) => [level, files] as const), [last.level, met]),
@@ -113,9 +113,11 @@ function roomBelow(runs: readonly Run[]): CompactionPlan | undefined {
 /** Tables of level 0 that meet nothing at all sink to the bottom, in one commit: a load in key order is never rewritten. */
 function freeFall(version: Version): CompactionPlan | undefined {
   const zero = version.levels[0] as readonly TableFile[]
-  const deep = version.levels.slice(1).flat()
+  const deeper = version.levels.slice(1)
   const free = zero.filter(
-    (file) => zero.every((other) => other === file || !overlap(file, other)) && deep.every((other) => !overlap(file, other)),
+    (file) =>
+      zero.every((other) => other === file || !overlap(file, other)) &&
+      deeper.every((files) => overlappingInRun(files, file.smallestKey, file.largestKey).length === 0),
   )
   if (free.length === 0) return undefined
   return { reason: 'level0-count', inputs: planInputs([0, free]), outputLevel: LEVEL_COUNT - 1 }
