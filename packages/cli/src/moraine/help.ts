@@ -1,7 +1,7 @@
 export const moraineHelp: string = `moraine <command> [arguments] [options]
 
-Looks into a Moraine database without opening it: reads only (but for gc and destroy), takes nothing over, and works beside
-a running writer. verify, gc and destroy have a --help of their own.
+Looks into a Moraine database without opening it: reads only (but for gc, clone and destroy), takes nothing over, and works beside
+a running writer. verify, gc, clone and destroy have a --help of their own.
 
   moraine manifest <database>     the newest manifest: epoch, owner, sequence numbers, log, levels
   moraine tree <database>         the table files of every level: sizes, entries, sequence and key ranges
@@ -9,6 +9,8 @@ a running writer. verify, gc and destroy have a --help of their own.
   moraine wal export <folder>     those writes, oldest first; also of a log that a database refused to replay
   moraine verify <database>       whether everything the database refers to is there and sound (--deep, --orphans)
   moraine gc <database>           deletes what nothing refers to (--dry-run, --grace, --force)
+  moraine clone <source>... <target>
+                                  a new database of one or several, nothing copied (--checkpoint, --from, --to)
   moraine destroy <database>      deletes a database (--yes, --force)
   moraine simulate-compaction     what the compaction pickers would do over a synthetic load (its own --help)
   sst-dump                        what is inside of table files (a program of its own: sst-dump --help)

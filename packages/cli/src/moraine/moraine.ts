@@ -2,6 +2,7 @@ import { packageVersion } from '../package-version.ts'
 import { ExitCode } from '../terminal/exit-code.ts'
 import type { Program } from '../terminal/run-program.ts'
 import type { Terminal } from '../terminal/terminal.ts'
+import { clone } from './clone.ts'
 import { destroy } from './destroy.ts'
 import { gc } from './gc.ts'
 import { moraineHelp } from './help.ts'
@@ -26,6 +27,7 @@ const commands: Readonly<Record<MoraineCommand, Command>> = {
 const independentCommands: ReadonlyMap<string, Program> = new Map([
   ['gc', gc],
   ['verify', verify],
+  ['clone', clone],
   ['destroy', destroy],
   ['simulate-compaction', simulateCompactionCommand],
 ])
