@@ -33,8 +33,8 @@ describe.skipIf(server === undefined)('a database on S3', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  test('agrees with the model through kills and reopenings', async () => {
-    const wal = { kind: 'local', folder: join(folder, 'wal'), sync: 'never' } as const
+  test.each(['local', 'object-store'] as const)('agrees with the model through kills and reopenings, log: %s', async (log) => {
+    const wal = log === 'local' ? ({ kind: log, folder: join(folder, 'wal'), sync: 'never' } as const) : log
     const prefix = new URL(url).pathname.slice(1)
     let mortal: MortalObjectStore | undefined
     const stores: S3ObjectStore[] = []
@@ -76,6 +76,17 @@ describe.skipIf(server === undefined)('a database on S3', () => {
     await expect(first.put('c', '3')).rejects.toMatchObject({ code: 'FENCED' })
     expect(await second.get('b')).toBeUndefined()
     expect(await second.get('a')).toBeDefined()
+    await second.close()
+    await first.close()
+  })
+
+  test('with the log in the store, the first has its acknowledged writes taken over and acknowledges no more', async () => {
+    const first = await open(url, { wal: 'object-store' })
+    await Promise.all(Array.from({ length: 100 }, (_, i) => first.put(`key-${i}`, `value ${i}`)))
+    const second = await open(url, { wal: 'object-store' })
+    await expect(first.put('late', '1')).rejects.toMatchObject({ code: 'FENCED' })
+    expect(await second.get('late')).toBeUndefined()
+    expect((await second.getMany(Array.from({ length: 100 }, (_, i) => `key-${i}`))).every((value) => value !== undefined)).toBe(true)
     await second.close()
     await first.close()
   })

@@ -19,9 +19,9 @@ describe('a database in a folder against the model', () => {
     await rm(folder, { recursive: true, force: true })
   })
 
-  for (const seed of [1, 2]) {
-    test(`seed ${seed}`, async () => {
-      const wal = { kind: 'local', folder: join(folder, 'wal'), sync: 'never' } as const
+  for (const [seed, log] of [[1, 'local'], [2, 'local'], [3, 'object-store']] as const) {
+    test(`seed ${seed}, log: ${log}`, async () => {
+      const wal = log === 'local' ? ({ kind: log, folder: join(folder, 'wal'), sync: 'never' } as const) : log
       let mortal: MortalObjectStore | undefined
       const subject = {
         open: () => {

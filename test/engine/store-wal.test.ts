@@ -134,6 +134,28 @@ describe('a log in the store', () => {
   })
 })
 
+describe('a log slower than the flushes', () => {
+  test('holds no more than the memtables, and loses nothing', async () => {
+    const memory = new MemoryObjectStore()
+    const clock = new SimulatedClock()
+    const { store, stall, resume } = stallOn(memory, clock)
+    const mortal = new MortalObjectStore(store)
+    const db = await open({ store: mortal }, { ...LOGGED, wal: { kind: 'object-store', flushSizeBytes: 4096, maxInFlight: 1 } })
+    stall()
+    const entries = numbered(0, 400, 4_000)
+    for (const [key, value] of entries) await db.put(key, value, { durability: 'memory' })
+    while (db.stats().flushedSequence < 320) await clock.yieldNow()
+    const { wal, memtables } = db.stats()
+    expect(wal.kind === 'object-store' ? wal.waitingBytes : 0).toBeLessThan(memtables.sizeBytes)
+    resume()
+    await db.put('last', '1')
+    mortal.kill()
+    const next = await open({ store: memory }, LOGGED)
+    expect(await contents(next)).toEqual(Object.fromEntries([...entries, ['last', '1']]))
+    await next.close()
+  })
+})
+
 describe('durability of one write', () => {
   test('with the log in the store, log and store are the same: no flush', async () => {
     const db = await open({ store: new MemoryObjectStore() }, LOGGED)

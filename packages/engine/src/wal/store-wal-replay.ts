@@ -46,8 +46,7 @@ export async function* replayStoreWal(replay: StoreWalReplay): AsyncGenerator<Wa
     largestBytes = Math.max(largestBytes, bytes.length)
     const header = decodeStoreWalHeader(bytes, replay.databaseId, epoch, n)
     if (header.kind !== 'segment') throw damaged(name, 12, 'it is a fence in the middle of the log')
-    // Sequence numbers may be skipped between two owners, never within one's log. One that was the first of its owner
-    // to be unflushed begins at or below what is flushed, unless it is the very first.
+    // A writer skips only what is flushed, so above that a log has no gap; between two owners numbers may be skipped.
     const mayStartLater = first && n === 1
     if (header.firstSeq > lastSeq + 1 && !mayStartLater) {
       throw damaged(name, 0, `writes ${lastSeq + 1} to ${header.firstSeq - 1} are missing before it`)

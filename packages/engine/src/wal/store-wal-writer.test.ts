@@ -224,6 +224,28 @@ describe('the writer of the log in the store', () => {
     expect(clock.pendingTimers).toBe(0)
   })
 
+  test('what is flushed before its PUT begins is acknowledged without one, and the numbers stay without gaps', async () => {
+    const inner = new MemoryObjectStore()
+    const clock = new SimulatedClock()
+    const stalled = gate()
+    const store = new FaultyObjectStore(inner, () => ({ kind: 'delay', until: stalled.open }), { clock })
+    const writer = writerOn(store, clock, { maxInFlight: 2 })
+    const log: string[] = []
+    append(writer, 1, 9, log, 2000)
+    await clock.advance(10)
+    expect(writer.stats().inFlight).toBe(2)
+    // Numbers 1 and 2 are on their way with the first two writes; a flush has all but the last.
+    expect(writer.position(8)).toEqual({ epoch: EPOCH, firstSegment: 3 })
+    await writer.release(8)
+    await clock.advance(0)
+    expect(log).toEqual(['3 ok', '4 ok', '5 ok', '6 ok', '7 ok', '8 ok'])
+    expect(writer.stats().waitingBytes).toBeLessThan(3000)
+    stalled.pass()
+    await clock.advance(10)
+    expect(log.slice(6)).toEqual(['1 ok', '2 ok', '9 ok'])
+    expect(await numbersIn(inner)).toEqual([1, 2, 3])
+  })
+
   test('begins behind what is flushed, and deletes that in batches', async () => {
     const store = new MemoryObjectStore()
     const clock = new SimulatedClock()

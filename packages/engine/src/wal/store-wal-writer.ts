@@ -69,6 +69,9 @@ interface Segment {
  *      nothing is acknowledged.
  *   4. A segment is deleted only when a committed manifest begins the log behind it, and only once its PUT is settled:
  *      a copy still on its way would bring it back.
+ *   5. What is flushed before its PUT begins needs none: it is acknowledged by the flush, and the sequence numbers of the
+ *      log skip it. So the log never holds more in memory than the memtables do, however slow its PUTs are. A reader of
+ *      the log accepts a gap only at or below what its manifest has flushed.
  *
  * Nothing is requested, and no timer set, while there is nothing to write.
  */
@@ -143,9 +146,10 @@ export class StoreWalWriter {
 
   /**
    * A manifest that begins the log at `position(flushedSeq)` is committed: segments before it may go. Deletes them when
-   * there are many, or `all`.
+   * there are many, or `all`. Rejects when the deletion failed.
    */
   async release(flushedSeq: number, options: { all?: boolean; signal?: AbortSignal } = {}): Promise<void> {
+    this.#skipFlushed(flushedSeq)
     const kept = this.#live.findIndex(({ lastSeq }) => lastSeq > flushedSeq)
     const flushed = kept < 0 ? this.#live.splice(0) : this.#live.splice(0, kept)
     for (const { n } of flushed) this.#flushed.push(walName(this.#options.epoch, n))
@@ -172,6 +176,15 @@ export class StoreWalWriter {
       inFlight: this.#inFlight.length,
       waitingBytes: sum(this.#waiting),
       flushedSegments: this.#flushed.length,
+    }
+  }
+
+  #skipFlushed(flushedSeq: number): void {
+    for (;;) {
+      const segment = this.#waiting[0]
+      if (segment === undefined || segment.lastSeq > flushedSeq) return
+      this.#waiting.shift()
+      segment.acknowledged.resolve()
     }
   }
 
