@@ -145,8 +145,9 @@ describe('a log slower than the flushes', () => {
     const entries = numbered(0, 400, 4_000)
     for (const [key, value] of entries) await db.put(key, value, { durability: 'memory' })
     while (db.stats().flushedSequence < 320) await clock.yieldNow()
-    const { wal, memtables } = db.stats()
-    expect(wal.kind === 'object-store' ? wal.waitingBytes : 0).toBeLessThan(memtables.sizeBytes)
+    // 1.6 MB were written, of which 80 writes at most are not flushed.
+    const { wal } = db.stats()
+    expect(wal.kind === 'object-store' ? wal.waitingBytes : Infinity).toBeLessThan(500_000)
     resume()
     await db.put('last', '1')
     mortal.kill()
