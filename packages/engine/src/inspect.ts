@@ -1,5 +1,8 @@
 /** The inside of the engine for tools and tests. No promise is made about it: it changes with the engine. */
 export { type OperationVisitor, visitOperations } from './batch/batch-codec.ts'
+export { diffVersions } from './checkpoint/diff-versions.ts'
+export { findListedCheckpoint, type FoundCheckpoint, outsideCheckpoints } from './checkpoint/find-listed-checkpoint.ts'
+export { type OutsideCheckpointRequest, takeOutsideCheckpoint } from './checkpoint/outside-checkpoint.ts'
 export { createPin, isLapsed, type ListedPin, listPins, type Pin, releasePin } from './checkpoint/pins.ts'
 export {
   simulateCompaction,
@@ -27,7 +30,7 @@ export {
   WAL_PREFIX,
 } from './layout/object-names.ts'
 export type { Epoch, ManifestId } from './layout/numbers.ts'
-export type { BaseReference, Manifest } from './manifest/manifest.ts'
+export type { BaseReference, CheckpointRecord, Manifest } from './manifest/manifest.ts'
 export { ManifestStore } from './manifest/manifest-store.ts'
 export type { TableFile } from './manifest/table-file.ts'
 export { countFiles, filesOf, levelBytes, type Version } from './manifest/version.ts'
