@@ -1,12 +1,14 @@
 export const moraineHelp: string = `moraine <command> [arguments] [options]
 
-Looks into a Moraine database without opening it: reads only (but for gc, clone and destroy), takes nothing over, and works beside
-a running writer. verify, gc, clone and destroy have a --help of their own.
+Looks into a Moraine database without opening it: reads only (but for checkpoint, gc, clone and destroy), takes nothing
+over, and works beside a running writer. checkpoint, checkpoints, verify, gc, clone and destroy have a --help of their own.
 
   moraine manifest <database>     the newest manifest: epoch, owner, sequence numbers, log, levels
   moraine tree <database>         the table files of every level: sizes, entries, sequence and key ranges
   moraine wal survey <folder>     whose local write-ahead log a folder holds, and which writes are in it
   moraine wal export <folder>     those writes, oldest first; also of a log that a database refused to replay
+  moraine checkpoint <database>   keeps the newest stored state as a checkpoint (--name, --metadata)
+  moraine checkpoints <database>  the checkpoints there are (--diff=A,B, --delete=A)
   moraine verify <database>       whether everything the database refers to is there and sound (--deep, --orphans)
   moraine gc <database>           deletes what nothing refers to (--dry-run, --grace, --force)
   moraine clone <source>... <target>

@@ -2,6 +2,8 @@ import { packageVersion } from '../package-version.ts'
 import { ExitCode } from '../terminal/exit-code.ts'
 import type { Program } from '../terminal/run-program.ts'
 import type { Terminal } from '../terminal/terminal.ts'
+import { checkpoint } from './checkpoint.ts'
+import { checkpoints } from './checkpoints.ts'
 import { clone } from './clone.ts'
 import { destroy } from './destroy.ts'
 import { gc } from './gc.ts'
@@ -25,6 +27,8 @@ const commands: Readonly<Record<MoraineCommand, Command>> = {
 
 /** Commands with options, and a help text, of their own. */
 const independentCommands: ReadonlyMap<string, Program> = new Map([
+  ['checkpoint', checkpoint],
+  ['checkpoints', checkpoints],
   ['gc', gc],
   ['verify', verify],
   ['clone', clone],
