@@ -77,15 +77,15 @@ describe.each([
 
 test('compact ends while writes, flushes and background compactions go on', async () => {
   const db = await openAt(new MemoryObjectStore(), LEVELED)
-  let writing = true
+  const stop = new AbortController()
   const writer = (async () => {
-    for (let round = 0; writing || round < 20; round++) {
+    for (let round = 0; !stop.signal.aborted || round < 20; round++) {
       await putAll(db, numbered(0, 100, 40))
       await db.flush()
     }
   })()
   for (let i = 0; i < 5; i++) await db.compact()
-  writing = false
+  stop.abort()
   await writer
   expect(await contents(db)).toEqual(Object.fromEntries(numbered(0, 100, 40)))
   await db.close()

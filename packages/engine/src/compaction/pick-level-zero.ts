@@ -73,7 +73,7 @@ function freeTables(version: Version): TableFile[] {
 function largestCluster(files: readonly TableFile[]): TableFile[] {
   let best: TableFile[] = []
   const left = new Set(files)
-  for (const seed of [...files].reverse()) {
+  for (const seed of files.toReversed()) {
     if (!left.delete(seed)) continue
     const cluster = [seed]
     for (const member of cluster) {

@@ -101,7 +101,7 @@ function merge(reason: CompactionReason, zero: readonly TableFile[], runs: reado
 /** The deepest run with an empty level below it moves down as far as it can. */
 function roomBelow(runs: readonly Run[]): CompactionPlan | undefined {
   let floor = LEVEL_COUNT
-  for (const run of [...runs].reverse()) {
+  for (const run of runs.toReversed()) {
     if (run.level < floor - 1) {
       return { reason: 'make-room', inputs: planInputs([run.level, run.files]), outputLevel: floor - 1 }
     }

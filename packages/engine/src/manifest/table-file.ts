@@ -27,7 +27,7 @@ export interface TableFile {
   readonly largestSeq: number
   /** User keys and values before compression, in bytes. */
   readonly rawBytes: number
-  /** Wall-clock milliseconds since the Unix epoch; for display only. */
+  /** Wall-clock milliseconds since the Unix epoch; for display, and for when a table is old enough to be rewritten. */
   readonly createdAtMs: number
   /** The database that wrote the table; undefined for this one. */
   readonly origin?: Origin | undefined
