@@ -1,10 +1,10 @@
 // Invariant: a collection deletes everything that nothing needs and nothing else, whatever else goes on, and wherever it
 // or the process whose files it judges stops.
-import { Deferred, SeededRandom } from '@moraine/base'
-import { FaultyObjectStore, MemoryObjectStore, type StoreOperation } from '@moraine/object-store'
+import { Deferred, SeededRandom, utf8Decode } from '@moraine/base'
+import { FaultyObjectStore, MemoryObjectStore, PrefixedObjectStore, type StoreOperation } from '@moraine/object-store'
 import { CallScheduler, CutObjectStore, SimulatedClock } from '@moraine/testing'
-import { collectGarbage, type Db, open, type OpenOptions } from 'moraine'
-import { createPin, type ManifestId, releasePin } from 'moraine/inspect'
+import { clone, collectGarbage, type Db, open, openReader, type OpenOptions } from 'moraine'
+import { createPin, type Manifest, type ManifestId, releasePin } from 'moraine/inspect'
 import { describe, expect, test } from 'vitest'
 import { dataIn, dataOf, manifestsOf, namesIn, newestOf } from './bucket.ts'
 import { contents, numbered, outcomeOf, putAll, QUIET, SMALL } from './subject.ts'
@@ -19,6 +19,16 @@ async function deserted(store: MemoryObjectStore): Promise<void> {
   await db.flush()
   await putAll(db, numbered(20, 40))
   await db.flush()
+}
+
+/** Data of the newest manifest and of its checkpoints. */
+async function neededIn(store: MemoryObjectStore): Promise<string[]> {
+  const newest = await newestOf(store)
+  const names = new Set(dataOf(newest))
+  for (const { manifestId } of newest.checkpoints) {
+    for (const name of dataOf((await manifestsOf(store).read(manifestId)) as Manifest)) names.add(name)
+  }
+  return [...names].sort()
 }
 
 async function everything(store: MemoryObjectStore): Promise<Record<string, string>> {
@@ -49,7 +59,7 @@ describe('orphans of crashes', () => {
         const next = await open({ store }, QUIET)
         const before = await contents(next)
         await collectGarbage({ store }, NOW)
-        expect(await dataIn(store), `cut ${when} call ${call}`).toEqual(dataOf(await newestOf(store)))
+        expect(await dataIn(store), `cut ${when} call ${call}`).toEqual(await neededIn(store))
         expect(await contents(next)).toEqual(before)
         expect(Object.keys(before).length).toBeGreaterThanOrEqual(30)
         await next.close()
@@ -70,6 +80,17 @@ describe('orphans of crashes', () => {
       await putAll(db, numbered(10, 200, 100))
       await db.flush()
       await db.compact()
+    })
+    expect(calls).toBeGreaterThan(15)
+  })
+
+  test('pitfall 18: a crash at every store call of a checkpoint and its deletion leaves nothing once collected', async () => {
+    const calls = await crashEverywhere(QUIET, async (db) => {
+      await db.put('more', '1')
+      await db.checkpoint({ name: 'c' })
+      await putAll(db, numbered(0, 30, 50))
+      await db.compact()
+      await db.deleteCheckpoint('c')
     })
     expect(calls).toBeGreaterThan(15)
   })
@@ -318,6 +339,110 @@ describe('collection next to others', () => {
       await collectGarbage({ store }, NOW)
       expect(await dataIn(store), `seed ${seed}`).toEqual(dataOf(await newestOf(store)))
     }
+  })
+})
+
+describe('what checkpoints, clones and readers hold', () => {
+  /** Twenty entries, a checkpoint, and then everything written anew and compacted. */
+  async function overtaken(store: MemoryObjectStore): Promise<Db> {
+    const db = await open({ store, prefix: 'a' }, QUIET)
+    await putAll(db, numbered(0, 20))
+    await db.checkpoint({ name: 'old' })
+    await putAll(db, numbered(0, 20, 40))
+    await db.flush()
+    await db.compact()
+    return db
+  }
+  const part = (store: MemoryObjectStore): PrefixedObjectStore => new PrefixedObjectStore(store, 'a')
+
+  test('files of a checkpoint stay while it is listed, and go with it', async () => {
+    const store = new MemoryObjectStore()
+    const db = await overtaken(store)
+    await collectGarbage({ store, prefix: 'a' }, NOW)
+    expect(await dataIn(part(store))).toHaveLength(2)
+    await db.deleteCheckpoint('old')
+    await db.close()
+    expect(await dataIn(part(store))).toEqual(dataOf(await newestOf(part(store))))
+    expect(db.stats().gc).toMatchObject({ deletedTables: 2, keptFiles: 0 })
+  })
+
+  test('a checkpoint of an owner before this one is deleted as well', async () => {
+    const store = new MemoryObjectStore()
+    await (await overtaken(store)).close()
+    const db = await open({ store, prefix: 'a' }, QUIET)
+    await db.deleteCheckpoint('old')
+    await db.close()
+    expect(await dataIn(part(store))).toEqual(dataOf(await newestOf(part(store))))
+  })
+
+  test('files that two checkpoints share go with the second one', async () => {
+    const store = new MemoryObjectStore()
+    const db = await open({ store, prefix: 'a' }, QUIET)
+    await putAll(db, numbered(0, 20))
+    await db.checkpoint({ name: 'one' })
+    await putAll(db, numbered(20, 40))
+    await db.checkpoint({ name: 'two' })
+    await putAll(db, numbered(0, 40))
+    await db.compact()
+    expect(await dataIn(part(store))).toHaveLength(3)
+    await db.deleteCheckpoint('one')
+    await collectGarbage({ store, prefix: 'a' }, NOW)
+    expect(await dataIn(part(store))).toHaveLength(3)
+    await db.deleteCheckpoint('two')
+    await db.close()
+    expect(await dataIn(part(store))).toEqual(dataOf(await newestOf(part(store))))
+  })
+
+  test('what a restore leaves behind is collected, what it returns to is not', async () => {
+    const store = new MemoryObjectStore()
+    const db = await overtaken(store)
+    await db.restore('old')
+    expect(await contents(db)).toEqual(Object.fromEntries(numbered(0, 20)))
+    await db.close()
+    expect(await dataIn(part(store))).toEqual(dataOf(await newestOf(part(store))))
+    const again = await open({ store, prefix: 'a' }, QUIET)
+    expect(await contents(again)).toEqual(Object.fromEntries(numbered(0, 20)))
+    await again.close()
+  })
+
+  test('pitfall 5: a clone reads on when its source has deleted the checkpoint, compacted and collected', async () => {
+    const store = new MemoryObjectStore()
+    const db = await overtaken(store)
+    await clone({ store, prefix: 'a' }, { store, prefix: 'b' }, { checkpoint: 'old' })
+    await db.deleteCheckpoint('old')
+    await putAll(db, numbered(5, 10, 60))
+    await db.compact()
+    await db.close()
+    const next = await open({ store, prefix: 'a' }, QUIET)
+    await collectGarbage({ store, prefix: 'a' }, NOW)
+    await collectGarbage({ store, prefix: 'b' }, NOW)
+    const cloned = await open({ store, prefix: 'b' }, { ...QUIET, blockCacheSizeBytes: 0 })
+    expect(await contents(cloned)).toEqual(Object.fromEntries(numbered(0, 20)))
+    await cloned.detach()
+    await cloned.close()
+    await collectGarbage({ store, prefix: 'a' }, NOW)
+    expect(await dataIn(part(store))).toEqual(dataOf(await newestOf(part(store))))
+    await next.close()
+  })
+
+  test("pitfall 4: another process's reader reads on through compaction and collection, and lets go when it closes", async () => {
+    const store = new MemoryObjectStore()
+    const db = await open({ store, prefix: 'a' }, QUIET)
+    await putAll(db, numbered(0, 300, 100))
+    await db.flush()
+    const reader = await openReader({ store, prefix: 'a' }, { refreshIntervalMs: 0, blockCacheSizeBytes: 0, metadataCacheSizeBytes: 0 })
+    await putAll(db, numbered(0, 300, 120))
+    await db.compact()
+    await db.close()
+    const next = await open({ store, prefix: 'a' }, QUIET)
+    await collectGarbage({ store, prefix: 'a' }, NOW)
+    const found: Record<string, string> = {}
+    for await (const [key, value] of reader.scan()) found[utf8Decode(key)] = utf8Decode(value)
+    expect(found).toEqual(Object.fromEntries(numbered(0, 300, 100)))
+    await reader.close()
+    await collectGarbage({ store, prefix: 'a' }, NOW)
+    expect(await dataIn(part(store))).toEqual(dataOf(await newestOf(part(store))))
+    await next.close()
   })
 })
 

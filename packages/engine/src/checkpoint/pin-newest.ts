@@ -40,6 +40,7 @@ export async function pinNewest<PinHandle>(
       await pinning.release(open)
     }
     const manifest = await manifests.read(newest, signal)
+    if (manifest?.destroyed === true) throw new MoraineError('CONFLICT', 'the database is being destroyed')
     if (manifest !== undefined) return { manifest, pin }
     throw new MoraineError('CORRUPTION', `manifest ${newest} was listed and pinned, and is not there`, { detail: { manifest: newest } })
   } catch (error) {

@@ -36,7 +36,10 @@ export interface GcStats {
 
 export interface BackgroundCollectorOptions {
   readonly store: ObjectStore
+  /** The one that commits. */
   readonly manifests: ManifestStore
+  /** Another, for old manifests: reading them must not replace the base list that the next commit builds on. */
+  readonly history: ManifestStore
   readonly versions: VersionSet
   readonly views: ViewRegistry
   readonly tables: TableStore
@@ -90,7 +93,7 @@ export class BackgroundCollector {
 
   constructor(options: BackgroundCollectorOptions) {
     this.#options = options
-    this.#roots = new RootFiles(options.manifests)
+    this.#roots = new RootFiles(options.history)
     if (options.versions.current.id % MANIFESTS_PER_DELETE === 0) {
       this.#manifestsDue = true
       this.#kick()
@@ -129,6 +132,12 @@ export class BackgroundCollector {
     }
   }
 
+  /** The owner went from this manifest to an older state: what only this one names may go. */
+  leftBehind(id: ManifestId): void {
+    this.#dropped.add(id)
+    this.#kick()
+  }
+
   stats(): GcStats {
     return {
       deletedTables: this.#deletedTables,
@@ -142,11 +151,11 @@ export class BackgroundCollector {
   /** Deletes everything that nothing refers to, also what earlier owners left. */
   sweep(signal: AbortSignal = this.#abort.signal): Promise<CollectionReport> {
     return this.#turns.run(async () => {
-      const { store, manifests, versions, gcGraceMs } = this.#options
+      const { store, history, versions, gcGraceMs } = this.#options
       const sweptManifest = versions.current.id
       const owner: CollectingOwner = { capture: () => versions.betweenCommits((newest) => ({ newest, busy: this.#busy() }), signal) }
-      const plan = await planGarbage({ store, manifests, owner, rules: { graceMs: gcGraceMs, force: false }, signal })
-      await deleteGarbage(plan, { store, manifests, signal })
+      const plan = await planGarbage({ store, manifests: history, owner, rules: { graceMs: gcGraceMs, force: false }, signal })
+      await deleteGarbage(plan, { store, manifests: history, signal })
       for (const { id } of plan.objects) this.#candidates.delete(id)
       this.#sweptManifest = sweptManifest
       this.#sweeps++
@@ -234,7 +243,7 @@ export class BackgroundCollector {
   /** Makes the files of deleted checkpoints candidates. */
   async #addDropped(newest: Manifest, signal: AbortSignal): Promise<void> {
     for (const id of this.#dropped) {
-      const manifest = await this.#options.manifests.read(id, signal)
+      const manifest = await this.#options.history.read(id, signal)
       this.#dropped.delete(id)
       if (manifest === undefined) continue
       for (const file of filesOf(manifest.version)) {

@@ -201,13 +201,13 @@ function leveledFiles(version: Version): LeveledFile[] {
 /** A base object and where its tables stand in its list. */
 class KnownBase {
   readonly reference: BaseReference
-  readonly #levels: readonly number[]
-  readonly #places: ReadonlyMap<TableFile, number>
+  readonly #files: readonly LeveledFile[]
+  /** Only who commits asks for it. */
+  #places: ReadonlyMap<TableFile, number> | undefined
 
   constructor(reference: BaseReference, files: readonly LeveledFile[]) {
     this.reference = reference
-    this.#levels = files.map(({ level }) => level)
-    this.#places = new Map(files.map(({ file }, place) => [file, place]))
+    this.#files = files
   }
 
   /**
@@ -215,12 +215,13 @@ class KnownBase {
    * objects: a part cut smaller is another object, so it is both dropped and listed.
    */
   difference(version: Version): { listed: LeveledFile[]; dropped: number[] } {
-    const kept = new Uint8Array(this.#levels.length)
+    this.#places ??= new Map(this.#files.map(({ file }, place) => [file, place]))
+    const kept = new Uint8Array(this.#files.length)
     const listed: LeveledFile[] = []
     for (const [level, files] of version.levels.entries()) {
       for (const file of files) {
         const place = this.#places.get(file)
-        if (place !== undefined && this.#levels[place] === level) kept[place] = 1
+        if (place !== undefined && this.#files[place]?.level === level) kept[place] = 1
         else listed.push({ level, file })
       }
     }

@@ -71,7 +71,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
   const retrying = stores.own
   const manifests = new ManifestStore(retrying, { clock, random })
   let folder: LocalWalFolder | undefined
-  const { manifest } = await takeOwnership({
+  const { manifest, before } = await takeOwnership({
     store: retrying,
     manifests,
     takeover: settings.takeover,
@@ -106,10 +106,13 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     },
   })
   const tableWriter = new TableWriter({ store: retrying, tables, epoch: manifest.epoch, clock, random })
+  // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
+  const history = new ManifestStore(retrying, { clock, random })
   const gc = new BackgroundCollector({
     ...settings,
     store: retrying,
     manifests,
+    history,
     versions,
     views,
     tables,
@@ -117,8 +120,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     onCollected: (report) => emit('gc', report),
     onFailed: (error) => emit('error', { error, willRetry: true }),
   })
-  // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
-  const history = new ManifestStore(retrying, { clock, random })
+  if (restore !== undefined && before !== undefined) gc.leftBehind(before.id)
   const origins = new OriginReleaser({
     databaseId: manifest.databaseId,
     store: retrying,
