@@ -1,9 +1,9 @@
 // Invariant: what a clone borrows stays readable whatever its sources do, for exactly as long as it is needed; when nothing
 // is needed any more, nothing is left of the clone in its sources.
-import { SeededRandom } from '@moraine/base'
+import { SeededRandom, utf8Decode } from '@moraine/base'
 import { MemoryObjectStore, type ObjectStore, PrefixedObjectStore } from '@moraine/object-store'
 import { CutObjectStore, driveModel, type ModelOperation, MortalObjectStore, SimulatedClock } from '@moraine/testing'
-import { clone, collectGarbage, type Db, isMoraineError, open } from 'moraine'
+import { clone, collectGarbage, type Db, isMoraineError, open, openReader } from 'moraine'
 import { ManifestStore } from 'moraine/inspect'
 import { describe, expect, test } from 'vitest'
 import { contents, numbered, outcomeOf, putAll, QUIET, SMALL } from './subject.ts'
@@ -148,6 +148,23 @@ describe('detach', () => {
       await scan.return?.()
       await db.detach()
     })
+  })
+
+  test('a reader of a clone reads what it borrows, and keeps it until it moves on', async () => {
+    const store = new MemoryObjectStore()
+    await make(store, 'a', numbered(0, 100))
+    await clone({ store, prefix: 'a' }, { store, prefix: 'b' })
+    const reader = await openReader({ store, prefix: 'b' }, { refreshIntervalMs: 0 })
+    await change(store, 'b', async (db) => {
+      await expect(db.detach()).rejects.toMatchObject({ code: 'CONFLICT', message: /a reader still uses manifest/ })
+      await churn(store, 'a')
+      const found: string[] = []
+      for await (const [key] of reader.scan()) found.push(utf8Decode(key))
+      expect(found).toEqual(Object.keys(ALL))
+      await reader.close()
+      await db.detach()
+    })
+    expect(await keysOf(store, 'a/pin/')).toEqual([])
   })
 
   test('waits for readers of the clone that began before', async () => {

@@ -3,13 +3,14 @@ import type { ObjectStore } from '@moraine/object-store'
 import type { KeyRange } from '../key/key-range.ts'
 import { type Epoch, FIRST_MANIFEST, type ManifestId } from '../layout/numbers.ts'
 import { claimIdentity, type Identity, readIdentity, surveyPrefix } from '../manifest/identity.ts'
-import { findCheckpoint, liveCheckpoints } from '../manifest/live-checkpoints.ts'
+import { liveCheckpoints } from '../manifest/live-checkpoints.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import type { OriginPin, OriginPlace } from '../manifest/origin.ts'
 import { countFiles, filesOf } from '../manifest/version.ts'
-import { missingManifest, unknownCheckpoint } from './checkpoints.ts'
+import { missingManifest } from './checkpoints.ts'
 import { ClonePins } from './clone-pins.ts'
+import { findListedCheckpoint } from './find-listed-checkpoint.ts'
 import { project } from './projection.ts'
 import { type ClonePlan, unite } from './union.ts'
 
@@ -28,6 +29,7 @@ import { type ClonePlan, unite } from './union.ts'
  *      a gap: a collector deletes what an older manifest names only after it has read a newer one, and whoever
  *      reads one from now on lists pins after that and sees ours. For the same reason a source has not let go of any of
  *      its origins either: it does so only after a commit that names nothing of them any more.
+ *      (A checkpoint that was taken from outside is a pin, and is looked for by its name.)
  *      When a source has moved on, it is pinned open-ended from its newest manifest, so that it cannot move away again;
  *      steps 1 and 3 are repeated, and of what it borrows it is asked whether its own pins still stand after ours do.
  *   5. Delete the pins of this attempt that are not needed: they would hold later garbage.
@@ -79,6 +81,8 @@ interface Reading {
   /** The newest manifest's number at that time. */
   readonly newestId: ManifestId
   readonly checkpointId: string | undefined
+  /** The pin that a checkpoint taken from outside is. */
+  readonly heldBy: { readonly store: ObjectStore; readonly pin: string } | undefined
   /** The state to clone. */
   readonly manifest: Manifest
 }
@@ -112,13 +116,14 @@ async function readSource({ storeAt, signal, ...options }: CloneRequest, source:
   const manifests = new ManifestStore(storeAt(source.place), options)
   const newest = await manifests.readNewest(signal)
   if (newest === undefined) throw new MoraineError('INVALID', `there is no database at ${source.name} to clone`)
-  if (source.checkpoint === undefined) return { newestId: newest.id, checkpointId: undefined, manifest: newest }
-  const live = liveCheckpoints(newest.checkpoints, options.clock.nowMs())
-  const record = findCheckpoint(live, source.checkpoint)
-  if (record === undefined) throw unknownCheckpoint(source.checkpoint, live)
-  const manifest = await manifests.read(record.manifestId, signal)
-  if (manifest === undefined) throw missingManifest(record)
-  return { newestId: newest.id, checkpointId: record.id, manifest }
+  if (source.checkpoint === undefined) return { newestId: newest.id, checkpointId: undefined, heldBy: undefined, manifest: newest }
+  const own = storeAt(source.place)
+  const listed = { ...newest, checkpoints: liveCheckpoints(newest.checkpoints, options.clock.nowMs()) }
+  const { checkpoint, pin } = await findListedCheckpoint(own, listed, source.checkpoint, signal)
+  const manifest = await manifests.read(checkpoint.manifestId, signal)
+  if (manifest === undefined) throw missingManifest(checkpoint)
+  const heldBy = pin === undefined ? undefined : { store: own, pin: pin.name }
+  return { newestId: newest.id, checkpointId: checkpoint.id, heldBy, manifest }
 }
 
 function planOf(sources: readonly CloneSource[], readings: readonly Reading[]): ClonePlan {
@@ -174,7 +179,7 @@ async function pinAll(
   const newest = await Promise.all(
     sources.map((source) => new ManifestStore(storeAt(source.place), request).newestId(signal)),
   )
-  let moved = newest.some((id, i) => id !== readings[i]?.newestId)
+  let moved = newest.some((id, i) => id !== readings[i]?.newestId) || !(await stillPinned(readings, signal))
   while (moved) {
     await pins.guard(sources.map(({ place }, i) => ({ place, from: newest[i] ?? readings[i]?.newestId })))
     const earlier = readings
@@ -182,12 +187,19 @@ async function pinAll(
     plan = planOf(sources, readings)
     await pins.hold(plan.needs)
     // A source that has let go of an origin meanwhile names nothing of it in its newest manifest: read that one.
-    moved = !(await pins.stillHeld(plan.needs))
+    moved = !(await pins.stillHeld(plan.needs)) || !(await stillPinned(readings, signal))
     if (moved && readings.every(({ newestId }, i) => newestId === earlier[i]?.newestId)) throw lostPin()
   }
   const origins = pins.recordOf(plan.needs)
   await pins.releaseBut(origins)
   return { plan, origins }
+}
+
+/** Whether the checkpoints from outside were still there after our own pins were. */
+async function stillPinned(readings: readonly Reading[], signal: AbortSignal | undefined): Promise<boolean> {
+  const held = readings.flatMap(({ heldBy }) => (heldBy === undefined ? [] : [heldBy]))
+  const found = await Promise.all(held.map(({ store, pin }) => store.head(pin, { signal })))
+  return found.every((info) => info !== undefined)
 }
 
 function lostPin(): MoraineError {

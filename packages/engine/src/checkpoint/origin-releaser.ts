@@ -1,6 +1,7 @@
 import { type Clock, isMoraineError, MoraineError, SerialQueue } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
+import { liveCheckpoints } from '../manifest/live-checkpoints.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { type Origin, originKey, type OriginPin } from '../manifest/origin.ts'
 import { filesOf, type Version } from '../manifest/version.ts'
@@ -129,7 +130,8 @@ export class OriginReleaser {
   }
 
   async #checkpointObstacles(manifest: Manifest, obstacles: Map<string, string>): Promise<void> {
-    for (const checkpoint of manifest.checkpoints) {
+    // One that has expired cannot be restored any more, and the next commit drops it from the list.
+    for (const checkpoint of liveCheckpoints(manifest.checkpoints, this.#options.clock.nowMs())) {
       const label = checkpoint.name ?? checkpoint.id
       for (const key of await this.#originsNamedBy(checkpoint.manifestId, label)) {
         obstacles.set(key, `checkpoint '${label}' still refers to tables of another database: delete it`)
