@@ -132,10 +132,9 @@ export class BackgroundCollector {
     }
   }
 
-  /** The owner went from this manifest to an older state: what only this one names may go. */
+  /** The owner went from this manifest to an older state: what only this one names may go, with the next commit. */
   leftBehind(id: ManifestId): void {
     this.#dropped.add(id)
-    this.#kick()
   }
 
   stats(): GcStats {

@@ -100,9 +100,9 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     clock,
     random,
     onRetry: (error) => emit('error', { error, willRetry: true }),
-    onCommitted: (committed, before, edit) => {
-      gc.committed(committed, before, edit)
-      origins.committed(committed, before)
+    onCommitted: (committed, previous, edit) => {
+      gc.committed(committed, previous, edit)
+      origins.committed(committed, previous)
     },
   })
   const tableWriter = new TableWriter({ store: retrying, tables, epoch: manifest.epoch, clock, random })
