@@ -6,6 +6,9 @@ import type { ReadableStore } from '../table-store.ts'
 import type { StartJob } from './job-messages.ts'
 import { ThreadJob } from './thread-job.ts'
 
+/** A worker makes few objects and none that last; the default would let every thread grow by tens of megabytes. */
+const YOUNG_GENERATION_MB = 8
+
 /**
  * One worker thread and its jobs. The thread starts with the first job (about 50 ms and 30 MB) and does not keep the
  * process alive when it has none. When it dies its jobs fail with UNAVAILABLE, to be repeated, and the next job starts
@@ -57,7 +60,7 @@ export class WorkerLane {
   #start(): Worker {
     let worker: Worker
     try {
-      worker = new Worker(this.#entry, { name: 'moraine' })
+      worker = new Worker(this.#entry, { name: 'moraine', resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } })
     } catch (cause) {
       this.#deathsInARow++
       throw new MoraineError('UNAVAILABLE', 'a worker thread could not be started', { cause })
