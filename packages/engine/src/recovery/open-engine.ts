@@ -81,9 +81,9 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     random,
     signal,
     logsToStore: settings.wal.kind === 'object-store',
-    prepareLog: async (before, databaseId) => {
+    prepareLog: async (previous, databaseId) => {
       folder = await (restore === undefined
-        ? prepareLocalLog(settings, before, databaseId)
+        ? prepareLocalLog(settings, previous, databaseId)
         : prepareRestoredLog(settings, databaseId))
       return folder?.walId
     },
