@@ -132,7 +132,11 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     onFailed: (error) => emit('error', { error, willRetry: true }),
   })
   const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, folder, newMemtable, emit, signal }
-  const { lastSeq, localWrites } = await recoverLogs(recovery)
+  const { lastSeq, localWrites } = await recoverLogs(recovery).catch(async (error: unknown) => {
+    // A flush of what was replayed may have started a thread.
+    await byteWork.close()
+    throw error
+  })
   const log = await startLog({ settings, store: retrying, folder, manifest, lastSeq })
   const engine: Engine = new Engine({
     settings,
