@@ -61,7 +61,8 @@ export async function recoverLogs(recovery: LogRecovery): Promise<RecoveredLogs>
   await confirmOwnership(recovery, logs)
 
   const filler = new MemtableFiller(recovery)
-  const stored = await replayLog(replayStoreWal({ store, databaseId, logs, flushedSeq, signal }), flushedSeq, filler)
+  const records = replayStoreWal({ store, databaseId, logs, flushedSeq, lastUsedSeq: manifest.lastSeq, signal })
+  const stored = await replayLog(records, flushedSeq, filler)
   const local =
     folder === undefined
       ? { lastSeq: stored.lastSeq, writes: 0 }

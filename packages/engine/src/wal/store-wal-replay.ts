@@ -11,6 +11,8 @@ export interface StoreWalReplay {
   readonly logs: readonly EndedLog[]
   /** Everything up to this sequence number is in tables. */
   readonly flushedSeq: number
+  /** The manifest's last used sequence number: the first segment of an owner may leave out numbers up to it. */
+  readonly lastUsedSeq: number
   readonly signal?: AbortSignal | undefined
 }
 
@@ -46,9 +48,10 @@ export async function* replayStoreWal(replay: StoreWalReplay): AsyncGenerator<Wa
     largestBytes = Math.max(largestBytes, bytes.length)
     const header = decodeStoreWalHeader(bytes, replay.databaseId, epoch, n)
     if (header.kind !== 'segment') throw damaged(name, 12, 'it is a fence in the middle of the log')
-    // A writer skips only what is flushed, so above that a log has no gap; between two owners numbers may be skipped.
-    const mayStartLater = first && n === 1
-    if (header.firstSeq > lastSeq + 1 && !mayStartLater) {
+    // A writer leaves out only what is flushed, so above that a log has no gap; an owner also begins above every number
+    // that was ever used.
+    const before = first && n === 1 ? Math.max(lastSeq, replay.lastUsedSeq) : lastSeq
+    if (header.firstSeq > before + 1) {
       throw damaged(name, 0, `writes ${lastSeq + 1} to ${header.firstSeq - 1} are missing before it`)
     }
     if (header.firstSeq <= lastSeq && lastSeq > replay.flushedSeq) {

@@ -13,6 +13,7 @@ export interface StoreWalTailOptions {
 export interface WalTailStart {
   readonly walEpochs: readonly WalEpoch[]
   readonly flushedSeq: number
+  readonly lastSeq: number
 }
 
 /**
@@ -31,6 +32,7 @@ export class StoreWalTail {
   #at = 0
   #next = 1
   #lastSeq = 0
+  #lastUsedSeq = 0
 
   constructor(options: StoreWalTailOptions) {
     this.#options = options
@@ -42,7 +44,7 @@ export class StoreWalTail {
   }
 
   /** Goes on from a newer manifest; what was given already is not given again. Not during a poll. */
-  follow({ walEpochs, flushedSeq }: WalTailStart): void {
+  follow({ walEpochs, flushedSeq, lastSeq }: WalTailStart): void {
     const current = this.#logs[this.#at]
     const at = current === undefined ? -1 : walEpochs.findIndex(({ epoch }) => epoch === current.epoch)
     this.#logs = walEpochs
@@ -50,6 +52,7 @@ export class StoreWalTail {
     const first = walEpochs[this.#at]?.firstSegment ?? 1
     this.#next = at < 0 ? first : Math.max(this.#next, first)
     this.#lastSeq = Math.max(this.#lastSeq, flushedSeq)
+    this.#lastUsedSeq = lastSeq
   }
 
   /**
@@ -76,7 +79,8 @@ export class StoreWalTail {
         continue
       }
       // Writes in between were flushed and left out: only a newer manifest has them.
-      if (header.firstSeq > this.#lastSeq + 1 && this.#next !== 1) break
+      const before = this.#next === 1 ? Math.max(this.#lastSeq, this.#lastUsedSeq) : this.#lastSeq
+      if (header.firstSeq > before + 1) break
       for (const record of readStoreWalRecords(header, body.bytes)) {
         const recordEnd = record.firstSeq + record.count - 1
         if (recordEnd <= this.#lastSeq) continue

@@ -49,9 +49,9 @@ function end(byEpoch: Epoch, ...logs: { epoch: Epoch; firstSegment: number }[]):
   return clock.drive(endLogs({ store, databaseId: DATABASE, byEpoch, clock, random }, logs))
 }
 
-async function replay(logs: readonly EndedLog[], flushedSeq = 0): Promise<string[]> {
+async function replay(logs: readonly EndedLog[], flushedSeq = 0, lastUsedSeq = flushedSeq): Promise<string[]> {
   const found: string[] = []
-  for await (const record of replayStoreWal({ store, databaseId: DATABASE, logs, flushedSeq })) {
+  for await (const record of replayStoreWal({ store, databaseId: DATABASE, logs, flushedSeq, lastUsedSeq })) {
     found.push(`${record.firstSeq}:${utf8Decode(record.payload)}`)
   }
   return found
@@ -218,6 +218,13 @@ describe('taking a log in the store over', () => {
     expect(await refusal(replay(logs, 2))).toMatch(/^CORRUPTION .*writes 3 to 3 are missing/)
   })
 
+  test('an owner begins above every number that was ever used, and not further up', async () => {
+    await write(writerOf(A, 11), 11, 12)
+    const logs = await end(B, { epoch: A, firstSegment: 1 })
+    expect(await replay(logs, 5, 10)).toEqual(whole(11, 12))
+    expect(await refusal(replay(logs, 5, 9))).toMatch(/^CORRUPTION .*writes 6 to 10 are missing/)
+  })
+
   test('many segments are fetched side by side, and come in order', async () => {
     await write(writerOf(A, 1), 1, 60)
     const logs = await end(B, { epoch: A, firstSegment: 1 })
@@ -235,7 +242,7 @@ describe('taking a log in the store over', () => {
       }
     })(store, () => undefined, { clock })
     const found: number[] = []
-    for await (const { firstSeq } of replayStoreWal({ store: counting, databaseId: DATABASE, logs, flushedSeq: 0 })) found.push(firstSeq)
+    for await (const { firstSeq } of replayStoreWal({ store: counting, databaseId: DATABASE, logs, flushedSeq: 0, lastUsedSeq: 0 })) found.push(firstSeq)
     expect(found).toEqual(Array.from({ length: 60 }, (_, i) => i + 1))
     expect(most).toBeGreaterThan(8)
     expect(most).toBeLessThanOrEqual(16)
