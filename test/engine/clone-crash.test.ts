@@ -9,6 +9,8 @@ import { ManifestStore } from 'moraine/inspect'
 import { describe, expect, test } from 'vitest'
 import { contents, numbered, outcomeOf, putAll, QUIET } from './subject.ts'
 
+/** The call of a clone of one database that asks whether the source has moved on. */
+const LOOK = 6
 const ALL = Object.fromEntries(numbered(0, 60))
 const EVEN_SPLIT = ['key-000020', 'key-000040'] as const
 
@@ -203,6 +205,44 @@ describe('a source on the move', () => {
       }
     })
   }
+
+  test('pitfall 35: a source that goes back to borrowed tables and lets go of them, both while it is cloned', async () => {
+    for (let second = 1; ; second++) {
+      const store = new MemoryObjectStore()
+      await make(store, 'a', numbered(0, 60))
+      await clone({ store, prefix: 'a' }, { store, prefix: 'b' })
+      const b = { store, prefix: 'b' }
+      const before = await open(b, QUIET)
+      await before.checkpoint({ name: 'borrowed' })
+      await before.compact()
+      await before.close()
+      let calls = 0
+      class Interrupted extends WrappedObjectStore {
+        protected override async around<T>(call: StoreCall, run: () => Promise<T>): Promise<T> {
+          calls++
+          // Right before the look whether b has moved on.
+          if (calls === LOOK) {
+            expect(call.operation).toBe('list')
+            const db = await open(b, QUIET)
+            await db.restore('borrowed')
+            await db.close()
+          }
+          if (calls === LOOK + second) {
+            const db = await open(b, QUIET)
+            await db.deleteCheckpoint('borrowed')
+            await db.close()
+            for (const prefix of ['b', 'a']) await rewrite(store, prefix)
+          }
+          return await run()
+        }
+      }
+      const shared = new Interrupted(store)
+      await clone({ store: shared, prefix: 'b' }, { store: shared, prefix: 'target' })
+      if (calls < LOOK + second) break
+      for (const prefix of ['b', 'a']) await rewrite(store, prefix)
+      expect(await read(store, 'target'), `${second} calls later`).toEqual(ALL)
+    }
+  })
 
   test('one that commits before every single call is cloned all the same', async () => {
     const inner = new MemoryObjectStore()

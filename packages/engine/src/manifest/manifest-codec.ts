@@ -2,7 +2,7 @@ import { ByteReader, ByteWriter, crc32c, MoraineError } from '@moraine/base'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { type FileId, isFileId } from '../layout/object-names.ts'
 import { type BaseReference, type CheckpointRecord, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
-import type { Origin, OriginPin } from './origin.ts'
+import { type Origin, originKey, type OriginPin } from './origin.ts'
 import type { TableFile } from './table-file.ts'
 import { LEVEL_COUNT } from './version.ts'
 import type { LeveledFile } from './version-edit.ts'
@@ -203,9 +203,10 @@ function encodePart(writer: ByteWriter, { origin, range }: TableFile): void {
   if (range?.lt !== undefined) writer.sized(range.lt)
 }
 
-function decodePart(reader: ByteReader): Pick<TableFile, 'origin' | 'range'> {
+/** @param origins those met so far: tables of one origin share one object, so that looking through them is cheap */
+function decodePart(reader: ByteReader, origins: Map<string, Origin>): Pick<TableFile, 'origin' | 'range'> {
   const flags = reader.u8()
-  const origin = (flags & PART_ORIGIN) === 0 ? undefined : decodeOrigin(reader, (flags & PART_SIBLING) !== 0)
+  const origin = (flags & PART_ORIGIN) === 0 ? undefined : shared(origins, decodeOrigin(reader, (flags & PART_SIBLING) !== 0))
   const gte = (flags & PART_GTE) === 0 ? undefined : reader.sized()
   const lt = (flags & PART_LT) === 0 ? undefined : reader.sized()
   return { origin, range: gte === undefined && lt === undefined ? undefined : { gte, lt } }
@@ -219,6 +220,13 @@ function decodeOrigin(reader: ByteReader, sibling: boolean): Origin {
   const databaseId = reader.text()
   const where = reader.text()
   return { databaseId, place: sibling ? { kind: 'sibling', prefix: where } : { kind: 'url', url: where } }
+}
+
+function shared(origins: Map<string, Origin>, origin: Origin): Origin {
+  const key = originKey(origin)
+  const known = origins.get(key)
+  if (known === undefined) origins.set(key, origin)
+  return known ?? origin
 }
 
 function encodeOriginPins(writer: ByteWriter, pins: readonly OriginPin[]): void {
@@ -248,6 +256,7 @@ function decodeFiles(bytes: Uint8Array, name: string): LeveledFile[] {
   const reader = new ByteReader(bytes, name)
   const count = reader.count(SMALLEST_FILE_BYTES)
   const files: LeveledFile[] = []
+  const origins = new Map<string, Origin>()
   for (let i = 0; i < count; i++) {
     const level = reader.u8()
     if (level >= LEVEL_COUNT) throw new MoraineError('CORRUPTION', `${name} puts a table in level ${level}`)
@@ -267,7 +276,7 @@ function decodeFiles(bytes: Uint8Array, name: string): LeveledFile[] {
         largestSeq: reader.varint(),
         rawBytes: reader.varint(),
         createdAtMs: reader.varint(),
-        ...decodePart(reader),
+        ...decodePart(reader, origins),
       },
     })
   }

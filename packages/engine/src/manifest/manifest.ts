@@ -1,6 +1,6 @@
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import type { FileId } from '../layout/object-names.ts'
-import { type OriginPin, originKey } from './origin.ts'
+import { type Origin, type OriginPin, originKey } from './origin.ts'
 import type { Version } from './version.ts'
 import { versionDefect } from './version.ts'
 
@@ -76,10 +76,15 @@ export function manifestDefect(manifest: Manifest): string | undefined {
     olderEpoch = epoch
   }
   const pinned = new Set(manifest.origins.map(({ origin }) => originKey(origin)))
+  // Tables of one origin share one object nearly always, so its key is made once.
+  const sound = new Set<Origin>()
   for (const files of manifest.version.levels) {
     for (const file of files) {
-      if (file.origin !== undefined && !pinned.has(originKey(file.origin))) {
-        return `borrows table ${file.id} from database ${file.origin.databaseId} and records no pin there`
+      if (file.origin !== undefined && !sound.has(file.origin)) {
+        if (!pinned.has(originKey(file.origin))) {
+          return `borrows table ${file.id} from database ${file.origin.databaseId} and records no pin there`
+        }
+        sound.add(file.origin)
       }
       if (file.largestSeq > manifest.flushedSeq) return `table ${file.id} holds writes above the flushed sequence number`
     }
