@@ -31,7 +31,7 @@ export type { LocalWalOption, OpenOptions, StoreWalOption, WalOption } from './d
 export type { ReadOptions, ResidentResult } from './db/reads.ts'
 export type { ScanOptions } from './db/scan-options.ts'
 export { verify, type VerifyOptions } from './db/verify.ts'
-export type { EntryStream } from './db/scan-stream.ts'
+export type { BatchStream, EntryStream } from './db/scan-stream.ts'
 export { Snapshot } from './db/snapshot.ts'
 export type { GcStats } from './gc/background-collector.ts'
 export type { CollectionReport } from './gc/collection-report.ts'

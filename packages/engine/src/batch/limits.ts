@@ -6,8 +6,16 @@ export const MAX_VALUE_BYTES: number = 1024 * 1024 * 1024
 /** What callers may pass for a key or a value: bytes, or text that is stored as UTF-8. */
 export type Bytes = Uint8Array | string
 
+/** UTF-8 has no bytes for half a surrogate pair: it would be stored as another character, and two keys become one. */
+export function checkText(text: string, what: string): void {
+  if (!text.isWellFormed()) {
+    throw new MoraineError('INVALID', `${what} is text with a lone surrogate, which UTF-8 cannot express; pass it as bytes`)
+  }
+}
+
 /** The bytes of a key; INVALID when it is not bytes or text, or longer than {@link MAX_KEY_BYTES}. */
 export function keyBytes(key: Bytes): Uint8Array {
+  if (typeof key === 'string') checkText(key, 'the key')
   const bytes = typeof key === 'string' ? utf8Encode(key) : key
   if (!(bytes instanceof Uint8Array)) {
     throw new MoraineError('INVALID', `a key must be a Uint8Array or a string, not ${describeType(key)}`)
@@ -22,6 +30,7 @@ export function keyBytes(key: Bytes): Uint8Array {
 
 /** The bytes of a value; INVALID when it is not bytes or text, or larger than {@link MAX_VALUE_BYTES}. */
 export function valueBytes(value: Bytes): Uint8Array {
+  if (typeof value === 'string') checkText(value, 'the value')
   const bytes = typeof value === 'string' ? utf8Encode(value) : value
   if (!(bytes instanceof Uint8Array)) {
     throw new MoraineError('INVALID', `a value must be a Uint8Array or a string, not ${describeType(value)}`)

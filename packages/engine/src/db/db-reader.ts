@@ -1,6 +1,5 @@
 import { MoraineError } from '@moraine/base'
 import type { Bytes } from '../batch/limits.ts'
-import type { Entry } from '../read/scan-cursor.ts'
 import type { ReaderEngine } from '../recovery/reader-engine.ts'
 import type { ReaderEvents } from '../recovery/reader-event.ts'
 import { type Checkpoint, publicCheckpoint } from './checkpoint-options.ts'
@@ -8,7 +7,7 @@ import type { EventListeners } from './event-listeners.ts'
 import { type ReaderStats, readerStats } from './reader-stats.ts'
 import { type ReadOptions, Reads, type ResidentResult } from './reads.ts'
 import type { ScanOptions } from './scan-options.ts'
-import type { EntryStream } from './scan-stream.ts'
+import type { BatchStream, EntryStream } from './scan-stream.ts'
 import type { Snapshot } from './snapshot.ts'
 
 /**
@@ -56,7 +55,7 @@ export class DbReader {
   }
 
   /** Like `scan`, many entries a step: several times faster for long scans. */
-  scanBatches(options: ScanOptions = {}): AsyncGenerator<Entry[], void, undefined> {
+  scanBatches(options: ScanOptions = {}): BatchStream {
     return this.#reads.scanBatches(options)
   }
 

@@ -1,8 +1,7 @@
-import { MoraineError } from '@moraine/base'
+import { MoraineError, throwIfAborted } from '@moraine/base'
 import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { WriteBatch } from '../batch/write-batch.ts'
 import type { VersionDiff } from '../checkpoint/diff-versions.ts'
-import type { Entry } from '../read/scan-cursor.ts'
 import type { Engine } from '../recovery/engine.ts'
 import type { EngineEvents } from '../recovery/engine-event.ts'
 import { restoreEngine } from '../recovery/restore-engine.ts'
@@ -14,7 +13,7 @@ import { KeyScratch } from './key-scratch.ts'
 import { checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
 import { type ReadOptions, Reads, type ResidentResult } from './reads.ts'
 import { plainRange, type ScanOptions } from './scan-options.ts'
-import type { EntryStream } from './scan-stream.ts'
+import type { BatchStream, EntryStream } from './scan-stream.ts'
 import type { Snapshot } from './snapshot.ts'
 
 export interface WriteOptions {
@@ -53,7 +52,7 @@ export class Db {
   /** Stores a value under a key, replacing the one before. Resolves when the write is durable as asked for. */
   put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
     return this.#guard(() => {
-      if (options !== undefined) checkOptions('put', options, writeChecks)
+      checkWriteOptions('put', options)
       this.#key.load(key)
       const bytes = valueBytes(value)
       return this.#engine.writes.put(this.#key.bytes, 0, this.#key.end, bytes, options?.durability, options?.signal)
@@ -63,7 +62,7 @@ export class Db {
   /** Removes a key; removing what is not there is fine. */
   delete(key: Bytes, options?: WriteOptions): Promise<void> {
     return this.#guard(() => {
-      if (options !== undefined) checkOptions('delete', options, writeChecks)
+      checkWriteOptions('delete', options)
       this.#key.load(key)
       return this.#engine.writes.delete(this.#key.bytes, 0, this.#key.end, options?.durability, options?.signal)
     })
@@ -72,7 +71,7 @@ export class Db {
   /** Applies a batch: all of it, at once. The batch may be changed or used again as soon as this returns. */
   write(batch: WriteBatch, options?: WriteOptions): Promise<void> {
     return this.#guard(() => {
-      if (options !== undefined) checkOptions('write', options, writeChecks)
+      checkWriteOptions('write', options)
       if (!(batch instanceof WriteBatch)) throw new MoraineError('INVALID', 'write takes a WriteBatch')
       if (batch.size === 0) return Promise.resolve()
       return this.#engine.writes.write(batch.encoded(), batch.size, options?.durability, options?.signal)
@@ -101,7 +100,7 @@ export class Db {
   }
 
   /** Like `scan`, many entries a step: several times faster for long scans. */
-  scanBatches(options: ScanOptions = {}): AsyncGenerator<Entry[], void, undefined> {
+  scanBatches(options: ScanOptions = {}): BatchStream {
     return this.#reads.scanBatches(options)
   }
 
@@ -222,4 +221,10 @@ export class Db {
     await ended
     timer.cancel()
   }
+}
+
+function checkWriteOptions(call: string, options: WriteOptions | undefined): void {
+  if (options === undefined) return
+  checkOptions(call, options, writeChecks)
+  throwIfAborted(options.signal)
 }

@@ -1,5 +1,5 @@
 import { MoraineError } from '@moraine/base'
-import { type Bytes, keyBytes, MAX_KEY_BYTES } from '../batch/limits.ts'
+import { type Bytes, checkText, keyBytes, MAX_KEY_BYTES } from '../batch/limits.ts'
 
 const encoder = new TextEncoder()
 
@@ -38,6 +38,7 @@ export class KeyScratch {
         return
       }
     }
+    checkText(key, 'the key')
     const { read, written } = encoder.encodeInto(key, buffer)
     if (read < length) {
       throw new MoraineError('INVALID', `a key may have at most ${MAX_KEY_BYTES} bytes; this one, of ${length} characters, has more`)

@@ -5,7 +5,7 @@ import type { ReadPoint, ViewReads } from '../read/view-reads.ts'
 import { KeyScratch } from './key-scratch.ts'
 import { booleanOption, checkOptions, type OptionChecks, signalOption } from './option-checks.ts'
 import { checkScanOptions, type ScanOptions, scanRange } from './scan-options.ts'
-import { type BatchSource, EntryStream, scanBatches } from './scan-stream.ts'
+import { type BatchSource, BatchStream, EntryStream } from './scan-stream.ts'
 import { Snapshot, type SnapshotOwner } from './snapshot.ts'
 
 export interface ReadOptions {
@@ -85,8 +85,8 @@ export class Reads {
     return new EntryStream(this.#startScan(options))
   }
 
-  scanBatches(options: ScanOptions): AsyncGenerator<Entry[], void, undefined> {
-    return scanBatches(this.#startScan(options))
+  scanBatches(options: ScanOptions): BatchStream {
+    return new BatchStream(this.#startScan(options))
   }
 
   snapshot(): Snapshot {

@@ -11,19 +11,46 @@ export interface BatchSource {
   close(): void
 }
 
-/** `db.scanBatches`: arrays of entries, each ready at once; never an empty one. */
-export async function* scanBatches(scan: BatchSource): AsyncGenerator<Entry[], void, undefined> {
-  try {
-    // Short scans should not pay for a long one's batch.
-    let entries = FIRST_BATCH_ENTRIES
-    for (;;) {
-      const batch = await scan.nextBatch(entries, BATCH_BYTES)
-      if (batch.length === 0) return
-      entries = Math.min(entries * 4, BATCH_ENTRIES)
-      yield batch
-    }
-  } finally {
-    scan.close()
+/**
+ * `db.scanBatches`: arrays of entries, each ready at once; never an empty one. Written by hand because a generator that is
+ * given back before its first step never runs its `finally`, and would hold its view of the database for ever.
+ */
+export class BatchStream implements AsyncIterableIterator<Entry[], undefined, undefined> {
+  readonly #scan: BatchSource
+  // Short scans should not pay for a long one's batch.
+  #entries = FIRST_BATCH_ENTRIES
+  #last: Promise<unknown> = Promise.resolve()
+
+  constructor(scan: BatchSource) {
+    this.#scan = scan
+  }
+
+  [Symbol.asyncIterator](): this {
+    return this
+  }
+
+  /** Calls that overlap wait for one another, so that batches come in order. */
+  next(): Promise<IteratorResult<Entry[], undefined>> {
+    const step = this.#last.then(() => this.#next())
+    this.#last = step.catch(() => {})
+    return step
+  }
+
+  async return(): Promise<IteratorResult<Entry[], undefined>> {
+    this.#scan.close()
+    return { done: true, value: undefined }
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.return()
+  }
+
+  async #next(): Promise<IteratorResult<Entry[], undefined>> {
+    const batch = await this.#scan.nextBatch(this.#entries, BATCH_BYTES)
+    this.#entries = Math.min(this.#entries * 4, BATCH_ENTRIES)
+    if (batch.length > 0) return { done: false, value: batch }
+    this.#scan.close()
+    return { done: true, value: undefined }
   }
 }
 

@@ -204,6 +204,13 @@ export class Engine implements ReadHost {
   /** Resolves when everything written so far is in the store. */
   async flush(signal?: AbortSignal): Promise<void> {
     await this.writes.drained()
+    // Callers that put and flush faster than the store takes tables wait here, as writes do when memory is full.
+    const { maxSealedMemtables } = this.settings
+    for (;;) {
+      const waiting = this.views.current.sealed
+      if (waiting.length < maxSealedMemtables) break
+      await this.#flusher.flushed((waiting.at(-1) as Memtable).largestSeq, signal)
+    }
     this.writes.seal()
     await this.#flusher.flushed(this.writes.lastSeq, signal)
   }

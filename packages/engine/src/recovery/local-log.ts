@@ -1,4 +1,5 @@
-import { existsSync } from 'node:fs'
+import { constants, existsSync } from 'node:fs'
+import { access } from 'node:fs/promises'
 import { homedir } from 'node:os'
 import { MoraineError } from '@moraine/base'
 import type { Manifest } from '../manifest/manifest.ts'
@@ -38,6 +39,8 @@ export async function prepareLocalLog(
     return left.walId === before.walId ? left : undefined
   }
   const log = await LocalWalFolder.open(folder, { databaseId, random, create: true })
+  // Found out now, nobody has been fenced off for a log that cannot be written.
+  await checkWritable(log.folder)
   if (before !== undefined && log.walId === before.walId) return log
   const survey = await log.survey(undefined)
   if (survey.writes === 0 && survey.damage === undefined) return log
@@ -69,4 +72,15 @@ export async function adoptRestoredLog(settings: EngineSettings, log: LocalWalFo
 /** Deletes what a restore that never was committed has left. Only for the owner: nobody else can commit it any more. */
 export async function dropUnusedSuccessor(settings: EngineSettings, databaseId: string): Promise<void> {
   await dropSuccessor(logFolder(settings, databaseId))
+}
+
+async function checkWritable(folder: string): Promise<void> {
+  try {
+    await access(folder, constants.W_OK)
+  } catch (error) {
+    const message =
+      `the write-ahead log folder ${folder} cannot be written; mend its permissions, ` +
+      "or name another with wal: { kind: 'local', folder }"
+    throw new MoraineError('UNAVAILABLE', message, { cause: error })
+  }
 }

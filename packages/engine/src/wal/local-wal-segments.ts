@@ -68,11 +68,14 @@ export async function* replaySegments(
     }
     const { header } = segment
     if (header !== undefined) {
+      const bytes = await readWholeFile(segment.path, segment.sizeBytes)
+      // Its former owner deleted it as flushed after it was listed. If it was needed after all, the gap will be seen.
+      if (bytes === undefined) continue
       const continues = previous === undefined ? header.firstSeq <= next : header.firstSeq === next
       if (!continues) throw brokenOrder(next, header.firstSeq, previous, segment.path, 0)
       next = header.firstSeq
       const end = takeoverAfter(segment.epoch, all)
-      for (const { record, offset } of recordsOf(segment.path, await readWholeFile(segment.path, segment.sizeBytes))) {
+      for (const { record, offset } of recordsOf(segment.path, bytes)) {
         if (record.firstSeq >= end) break
         if (record.firstSeq !== next) throw brokenOrder(next, record.firstSeq, segment, segment.path, offset)
         next = record.firstSeq + record.count
@@ -155,11 +158,12 @@ async function readFileStart(
 }
 
 /** What the file held when it was listed; a deposed writer may be appending to it still. */
-async function readWholeFile(path: string, sizeBytes: number): Promise<Uint8Array> {
+async function readWholeFile(path: string, sizeBytes: number): Promise<Uint8Array | undefined> {
   try {
     await using file = await open(path, 'r')
     return await readFully(file, sizeBytes)
   } catch (error) {
+    if (errnoOf(error) === 'ENOENT') return undefined
     throw diskError(error, `reading ${path}`)
   }
 }
