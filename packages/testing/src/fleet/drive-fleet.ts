@@ -3,7 +3,6 @@ import { LatencyObjectStore, MemoryObjectStore, type ObjectStore } from '@morain
 import {
   clone,
   collectGarbage,
-  type Db,
   type DbReader,
   destroy,
   isMoraineError,
@@ -16,8 +15,9 @@ import {
 import type { ModelOperation } from '../model/model-database.ts'
 import { MortalObjectStore } from '../model/mortal-object-store.ts'
 import { SimulatedClock } from '../sim/simulated-clock.ts'
+import { drawKey, drawOperation, drawRange } from './fleet-draws.ts'
 import { FleetDatabase, type FleetWriter } from './fleet-database.ts'
-import { FleetModel, type ModelState, restrictState, stateDifference } from './fleet-model.ts'
+import { FleetModel, type ModelState, restrictState, stateDifference, wholeState } from './fleet-model.ts'
 
 export interface FleetOptions {
   readonly seed: number
@@ -212,7 +212,7 @@ class Fleet {
     const { db } = await this.#writer(source)
     await this.#drive(db.flush())
     const checkpoint = this.#random.chance(0.4) ? this.#pickCheckpoint(source) : undefined
-    const range = this.#random.chance(0.4) ? this.#range() : undefined
+    const range = this.#random.chance(0.4) ? drawRange(this.#random) : undefined
     const whole = checkpoint === undefined ? source.model.state() : (source.checkpoints.get(checkpoint) as ModelState)
     const state = range === undefined ? whole : restrictState(whole, range)
     await this.#makeClone([source], state, (target) =>
@@ -231,7 +231,7 @@ class Fleet {
     const source = this.#database()
     const { db } = await this.#writer(source)
     await this.#drive(db.flush())
-    const middle = this.#key()
+    const middle = drawKey(this.#random)
     const state = source.model.state()
     const options = { clock: this.#clock, random: this.#random }
     const low = await this.#makeClone([source], restrictState(state, { lt: middle }), (target) =>
@@ -478,25 +478,7 @@ class Fleet {
     return `fleet/db-${++this.#named}`
   }
 
-  #key(): string {
-    return `key-${String(this.#random.below(200)).padStart(3, '0')}`
-  }
-
-  #range(): { gte: string; lt: string } {
-    const [a, b] = [this.#key(), this.#key()]
-    return a < b ? { gte: a, lt: b } : { gte: b, lt: `${a}~` }
-  }
-
   #operation(): ModelOperation {
-    const value = this.#random.chance(0.25) ? undefined : `${this.#step}:${'v'.repeat(this.#random.below(80))}`
-    return { key: this.#key(), value }
+    return drawOperation(this.#random, this.#step)
   }
-}
-
-async function wholeState(source: Pick<Db, 'scanBatches'>): Promise<ModelState> {
-  const state = new Map<string, string>()
-  for await (const batch of source.scanBatches()) {
-    for (const [key, value] of batch) state.set(Buffer.from(key).toString(), Buffer.from(value).toString())
-  }
-  return state
 }

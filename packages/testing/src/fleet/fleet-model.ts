@@ -1,3 +1,4 @@
+import type { Db } from 'moraine'
 import type { ModelOperation } from '../model/model-database.ts'
 
 /** The contents of a database at one moment. */
@@ -72,4 +73,13 @@ export function stateDifference(found: ModelState, wanted: ModelState): string |
 
 function shown(value: string | undefined): string {
   return value === undefined ? 'absent' : JSON.stringify(value.length > 40 ? `${value.slice(0, 40)}...` : value)
+}
+
+/** Everything that a database or a reader shows. */
+export async function wholeState(source: Pick<Db, 'scanBatches'>): Promise<ModelState> {
+  const state = new Map<string, string>()
+  for await (const batch of source.scanBatches()) {
+    for (const [key, value] of batch) state.set(Buffer.from(key).toString(), Buffer.from(value).toString())
+  }
+  return state
 }
