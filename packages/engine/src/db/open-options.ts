@@ -1,3 +1,4 @@
+import { availableParallelism } from 'node:os'
 import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
 import { type Compression, zstdAvailable } from '@moraine/sstable'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
@@ -95,9 +96,10 @@ export interface OpenOptions {
   /** How much larger each deeper level is; default 10. */
   readonly levelSizeMultiplier?: number
   /**
-   * Worker threads for the byte work of flushes and compactions, default 2: one for each. 0 does it on the calling thread,
-   * in slices of a few milliseconds; so does a clock of your own, because threads would not see it. A thread starts with the
-   * first work that is worth it (about 30 MB each). More than 2 merge large compactions by parts.
+   * Worker threads for the byte work of flushes and compactions: default 2, one for each, or 1 for both where there are only
+   * two cores. 0 does it on the calling thread, in slices of a few milliseconds; so does a clock of your own, because
+   * threads would not see it. A thread starts with the first work that is worth it. More than 2 merge large compactions by
+   * parts.
    */
   readonly workerThreads?: number
   /** How often a writer with new unflushed writes looks whether it still owns the database; 0 never, default 5000. */
@@ -177,7 +179,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     level0StopTrigger: options.level0StopTrigger ?? 16,
     levelBaseSizeBytes: options.levelBaseSizeBytes ?? 128 * MIB,
     levelSizeMultiplier: options.levelSizeMultiplier ?? 10,
-    workerThreads: options.workerThreads ?? 2,
+    workerThreads: options.workerThreads ?? defaultWorkerThreads(),
     fenceCheckIntervalMs: options.fenceCheckIntervalMs ?? 5_000,
     gcIntervalMs: options.gcIntervalMs ?? 6 * 3_600_000,
     gcGraceMs: options.gcGraceMs ?? DEFAULT_GRACE_MS,
@@ -192,6 +194,11 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     )
   }
   return settings
+}
+
+/** Two, as long as the caller keeps a core: on two cores a second one costs 70 MB and brings nothing. */
+function defaultWorkerThreads(): number {
+  return Math.max(1, Math.min(2, availableParallelism() - 1))
 }
 
 function walSettings(wal: WalOption): WalSettings {
