@@ -1,4 +1,5 @@
 import { batchPuts } from './batch-puts.ts'
+import { compactionRate } from './compaction-rate.ts'
 import { durablePuts } from './durable-puts.ts'
 import { flightsLoad } from './flights-load.ts'
 import { batchScan, entryScan } from './full-scan.ts'
@@ -27,6 +28,7 @@ export const allWorkloads: readonly Workload[] = [
   batchScan,
   seekAndTake,
   sustainedWrites,
+  compactionRate,
   reopen,
   stateProtocols,
   flightsLoad,

@@ -7,7 +7,7 @@ export interface FigureSpec {
   /** How to print it: a rate, milliseconds, or a plain factor or count. */
   readonly unit: 'per-second' | 'ms' | 'factor' | 'count' | 'dollars' | 'bytes'
   readonly better: 'more' | 'less'
-  /** The target of DESIGN section 7, as it is written there; empty where there is none. */
+  /** What to aim at, in words; empty where there is none. */
   readonly target: string
 }
 
