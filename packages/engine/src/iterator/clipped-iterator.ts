@@ -1,23 +1,15 @@
 import { compareRanges } from '@moraine/base'
 import type { KeyRange } from '../key/key-range.ts'
+import { EntryFields } from './entry-fields.ts'
 import type { EntryIterator, MaybePromise } from './entry-iterator.ts'
 
 /** The entries of another iterator whose keys lie in a range; whatever stands outside is not to be seen. */
-export class ClippedIterator implements EntryIterator {
-  valid = false
-  keyBytes: Uint8Array = EMPTY
-  keyStart = 0
-  keyEnd = 0
-  seq = 0
-  kind = 0
-  valueBytes: Uint8Array = EMPTY
-  valueStart = 0
-  valueEnd = 0
-
+export class ClippedIterator extends EntryFields implements EntryIterator {
   readonly #source: EntryIterator
   readonly #range: KeyRange
 
   constructor(source: EntryIterator, range: KeyRange) {
+    super()
     this.#source = source
     this.#range = range
   }
@@ -69,14 +61,7 @@ export class ClippedIterator implements EntryIterator {
   #expose(): void {
     const source = this.#source
     this.valid = source.valid && this.#contains(source)
-    this.keyBytes = source.keyBytes
-    this.keyStart = source.keyStart
-    this.keyEnd = source.keyEnd
-    this.seq = source.seq
-    this.kind = source.kind
-    this.valueBytes = source.valueBytes
-    this.valueStart = source.valueStart
-    this.valueEnd = source.valueEnd
+    this.show(source)
   }
 
   #contains({ keyBytes, keyStart, keyEnd }: EntryIterator): boolean {
@@ -85,5 +70,3 @@ export class ClippedIterator implements EntryIterator {
     return lt === undefined || compareRanges(keyBytes, keyStart, keyEnd, lt, 0, lt.length) < 0
   }
 }
-
-const EMPTY = new Uint8Array(0)

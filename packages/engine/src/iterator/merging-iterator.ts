@@ -1,4 +1,5 @@
 import { compareRanges } from '@moraine/base'
+import { EntryFields } from './entry-fields.ts'
 import type { EntryIterator, MaybePromise } from './entry-iterator.ts'
 
 /**
@@ -7,22 +8,13 @@ import type { EntryIterator, MaybePromise } from './entry-iterator.ts'
  *
  * Equal (key, seq) pairs cannot occur: every write has its own sequence number and stands in one place of a version.
  */
-export class MergingIterator implements EntryIterator {
-  valid = false
-  keyBytes: Uint8Array = EMPTY
-  keyStart = 0
-  keyEnd = 0
-  seq = 0
-  kind = 0
-  valueBytes: Uint8Array = EMPTY
-  valueStart = 0
-  valueEnd = 0
-
+export class MergingIterator extends EntryFields implements EntryIterator {
   readonly #children: readonly EntryIterator[]
   readonly #heap: EntryIterator[] = []
   #forward = true
 
   constructor(children: readonly EntryIterator[]) {
+    super()
     this.#children = children
   }
 
@@ -161,18 +153,10 @@ export class MergingIterator implements EntryIterator {
       return
     }
     this.valid = true
-    this.keyBytes = top.keyBytes
-    this.keyStart = top.keyStart
-    this.keyEnd = top.keyEnd
-    this.seq = top.seq
-    this.kind = top.kind
-    this.valueBytes = top.valueBytes
-    this.valueStart = top.valueStart
-    this.valueEnd = top.valueEnd
+    this.show(top)
   }
 }
 
-const EMPTY = new Uint8Array(0)
 
 /** To the last entry strictly before (key, seq) in internal order. */
 function placeBefore(child: EntryIterator, key: Uint8Array, seq: number): MaybePromise {

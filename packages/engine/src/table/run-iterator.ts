@@ -1,3 +1,4 @@
+import { EntryFields } from '../iterator/entry-fields.ts'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { findInRun } from '../manifest/version.ts'
@@ -6,23 +7,14 @@ import { findInRun } from '../manifest/version.ts'
  * Iterates over a sorted run: tables with disjoint key ranges, one after another. A table is opened when the iterator
  * reaches it.
  */
-export class RunIterator implements EntryIterator {
-  valid = false
-  keyBytes: Uint8Array = EMPTY
-  keyStart = 0
-  keyEnd = 0
-  seq = 0
-  kind = 0
-  valueBytes: Uint8Array = EMPTY
-  valueStart = 0
-  valueEnd = 0
-
+export class RunIterator extends EntryFields implements EntryIterator {
   readonly #files: readonly TableFile[]
   readonly #open: (file: TableFile) => EntryIterator
   #at = -1
   #current: EntryIterator | undefined
 
   constructor(files: readonly TableFile[], open: (file: TableFile) => EntryIterator) {
+    super()
     this.#files = files
     this.#open = open
   }
@@ -51,7 +43,7 @@ export class RunIterator implements EntryIterator {
     const current = this.#current as EntryIterator
     const wait = current.next()
     if (wait === undefined && current.valid) {
-      this.#expose(current)
+      this.show(current)
       return undefined
     }
     return this.#settle(wait, true)
@@ -61,7 +53,7 @@ export class RunIterator implements EntryIterator {
     const current = this.#current as EntryIterator
     const wait = current.prev()
     if (wait === undefined && current.valid) {
-      this.#expose(current)
+      this.show(current)
       return undefined
     }
     return this.#settle(wait, false)
@@ -95,24 +87,11 @@ export class RunIterator implements EntryIterator {
     }
     if (current.valid) {
       this.valid = true
-      this.#expose(current)
+      this.show(current)
       return undefined
     }
     this.#stand(forward ? this.#at + 1 : this.#at - 1)
     const neighbour = this.#current as EntryIterator | undefined
     return this.#settle(forward ? neighbour?.seekToFirst() : neighbour?.seekToLast(), forward)
   }
-
-  #expose(current: EntryIterator): void {
-    this.keyBytes = current.keyBytes
-    this.keyStart = current.keyStart
-    this.keyEnd = current.keyEnd
-    this.seq = current.seq
-    this.kind = current.kind
-    this.valueBytes = current.valueBytes
-    this.valueStart = current.valueStart
-    this.valueEnd = current.valueEnd
-  }
 }
-
-const EMPTY = new Uint8Array(0)
