@@ -4,6 +4,7 @@ export { diffVersions } from './checkpoint/diff-versions.ts'
 export { findListedCheckpoint, type FoundCheckpoint, outsideCheckpoints } from './checkpoint/find-listed-checkpoint.ts'
 export { type OutsideCheckpointRequest, takeOutsideCheckpoint } from './checkpoint/outside-checkpoint.ts'
 export { createPin, isLapsed, type ListedPin, listPins, type Pin, releasePin } from './checkpoint/pins.ts'
+export { RemoteCompactor, type RemoteCompactorEvent } from './compaction/remote/remote-compactor.ts'
 export {
   simulateCompaction,
   type Simulation,
@@ -29,6 +30,7 @@ export {
   sstName,
   WAL_PREFIX,
 } from './layout/object-names.ts'
+export { openRemoteCompactor } from './recovery/open-remote-compactor.ts'
 export type { Epoch, ManifestId } from './layout/numbers.ts'
 export type { BaseReference, CheckpointRecord, Manifest } from './manifest/manifest.ts'
 export { ManifestStore } from './manifest/manifest-store.ts'

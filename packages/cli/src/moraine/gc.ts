@@ -50,6 +50,7 @@ function planText(plan: CollectionPlan): string[] {
     `Garbage, seen from manifest ${plan.newestManifest}, epoch ${plan.epoch}:`,
     ...plan.objects.map(({ name, sizeBytes }) => `  ${name}  ${formatBytes(sizeBytes)}`),
     ...plan.log.map(({ name, sizeBytes }) => `  ${name}  ${formatBytes(sizeBytes)}`),
+    ...plan.jobObjects.map((name) => `  ${name}  of a remote compaction that is over`),
     ...plan.pins.map((name) => `  ${name}  lapsed`),
     ...plan.uploads.map(({ name }) => `  ${name}  unfinished upload`),
     `  ${counted(plan.manifests.length, 'superseded manifest')}`,

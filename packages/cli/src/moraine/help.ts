@@ -1,7 +1,8 @@
 export const moraineHelp: string = `moraine <command> [arguments] [options]
 
-Looks into a Moraine database without opening it: reads only (but for checkpoint, gc, clone and destroy), takes nothing
-over, and works beside a running writer. checkpoint, checkpoints, verify, gc, clone and destroy have a --help of their own.
+Looks into a Moraine database without opening it: reads only (but for checkpoint, gc, clone, compactor and destroy), takes
+nothing over, and works beside a running writer. checkpoint, checkpoints, verify, gc, clone, compactor and destroy have a
+--help of their own.
 
   moraine manifest <database>     the newest manifest: epoch, owner, sequence numbers, log, levels
   moraine tree <database>         the table files of every level: sizes, entries, sequence and key ranges
@@ -13,6 +14,7 @@ over, and works beside a running writer. checkpoint, checkpoints, verify, gc, cl
   moraine gc <database>           deletes what nothing refers to (--dry-run, --grace, --force)
   moraine clone <source>... <target>
                                   a new database of one or several, nothing copied (--checkpoint, --from, --to)
+  moraine compactor <database>    does compactions that the database's owner offers (--once, --poll-ms)
   moraine destroy <database>      deletes a database (--yes, --force)
   moraine simulate-compaction     what the compaction pickers would do over a synthetic load (its own --help)
   sst-dump                        what is inside of table files (a program of its own: sst-dump --help)

@@ -5,6 +5,7 @@ import type { Terminal } from '../terminal/terminal.ts'
 import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import { clone } from './clone.ts'
+import { compactor } from './compactor.ts'
 import { destroy } from './destroy.ts'
 import { gc } from './gc.ts'
 import { moraineHelp } from './help.ts'
@@ -32,6 +33,7 @@ const independentCommands: ReadonlyMap<string, Program> = new Map([
   ['gc', gc],
   ['verify', verify],
   ['clone', clone],
+  ['compactor', compactor],
   ['destroy', destroy],
   ['simulate-compaction', simulateCompactionCommand],
 ])

@@ -231,6 +231,7 @@ function firstManifest(
     checkpoints: [],
     walEpochs: [],
     origins,
+    jobs: [],
     base: undefined,
   }
 }

@@ -48,6 +48,7 @@ function manifest(databaseId: string, levels: Record<number, TableFile[]>, more:
     checkpoints: [],
     walEpochs: [],
     origins: [],
+    jobs: [],
     base: undefined,
     ...more,
   }

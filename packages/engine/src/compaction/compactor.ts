@@ -1,20 +1,24 @@
-import { type Clock, isMoraineError, MoraineError, SerialQueue, sleep, type Timer } from '@moraine/base'
+import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep, type Timer } from '@moraine/base'
+import type { ObjectStore } from '@moraine/object-store'
 import type { SstWriterSettings } from '@moraine/sstable'
 import { ALL_KEYS, type KeyRange } from '../key/key-range.ts'
+import type { CompactionJob, Manifest } from '../manifest/manifest.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { LEVEL_COUNT, levelBytes } from '../manifest/version.ts'
-import type { VersionSet } from '../manifest/version-set.ts'
+import type { ManifestChange, VersionSet } from '../manifest/version-set.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
+import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import { CompactionInputs } from './compaction-inputs.ts'
-import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext } from './compaction-plan.ts'
+import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext, plansConflict } from './compaction-plan.ts'
 import { CompactionTotals } from './compaction-totals.ts'
 import { compactionScores, pickCompaction } from './pick-compaction.ts'
 import { borrowedTables, manualTarget, type ManualStep, pickManual, pickManualRewrite, tablesOf } from './pick-manual.ts'
 import { nextAgeAtMs } from './pick-tables.ts'
+import { type RemoteCompactionReport, type RemoteCompactionSettings, RemoteOffers } from './remote/remote-offers.ts'
 import { runCompaction } from './run-compaction.ts'
 
 /** What a compaction did; times in milliseconds, sizes in bytes. */
@@ -30,6 +34,8 @@ export interface CompactionReport {
   readonly outputEntries: number
   /** The table changed its level without being rewritten. */
   readonly trivialMove: boolean
+  /** A remote compactor did the work; `durationMs` is then only that of the commit. */
+  readonly remote: boolean
   /** Commits it took: a long one is published in steps, so that a crash costs the unfinished one only. */
   readonly steps: number
   readonly durationMs: number
@@ -41,11 +47,18 @@ export interface CompactorOptions {
   readonly snapshots: SnapshotRegistry
   readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
-  readonly settings: CompactionSettings
+  readonly settings: CompactionSettings & { readonly level0StopTrigger: number }
+  /** Undefined: nothing is offered to remote compactors. */
+  readonly remote: RemoteCompactionSettings | undefined
+  /** The database's own prefix. */
+  readonly store: ObjectStore
+  readonly tables: TableStore
   /** How the tables of a level are written. */
   readonly writerSettings: (level: number) => SstWriterSettings
   readonly filter: CompactionFilter | undefined
   readonly clock: Clock
+  readonly random: Random
+  readonly onRemote: (report: RemoteCompactionReport) => void
   readonly onCompacted: (report: CompactionReport) => void
   /** Called with the tables that left the version, when no read uses them any more. */
   readonly onObsolete: (files: readonly TableFile[]) => void
@@ -66,6 +79,7 @@ export class Compactor {
   readonly totals: CompactionTotals = new CompactionTotals()
   readonly #options: CompactorOptions
   readonly #turns = new SerialQueue()
+  readonly #offers: RemoteOffers | undefined
   #background: Promise<void> | undefined
   #kicked = false
   #running: CompactionPlan | undefined
@@ -73,6 +87,16 @@ export class Compactor {
 
   constructor(options: CompactorOptions) {
     this.#options = options
+    const { remote, filter, onRemote } = options
+    // A filter is code of the application.
+    if (remote === undefined || filter !== undefined) return
+    this.#offers = new RemoteOffers({
+      ...options,
+      remote,
+      commit: (plan, outputs, jobs) => this.#commitRemote(plan, outputs, jobs),
+      onClosed: () => this.kick(),
+      onReport: onRemote,
+    })
   }
 
   /** Looks whether there is something to do; call after every change of the version. */
@@ -89,6 +113,16 @@ export class Compactor {
   /** The compaction that runs at the moment. */
   get running(): CompactionPlan | undefined {
     return this.#running
+  }
+
+  /** What became of the compactions that were offered to remote compactors. */
+  remoteStats(): ReturnType<RemoteOffers['stats']> {
+    return this.#offers?.stats() ?? { openJob: undefined, offered: 0, committed: 0, takenBack: 0 }
+  }
+
+  /** No result of a remote compactor is committed any more; call when the database is being closed. */
+  stopOffers(): void {
+    this.#offers?.stop()
   }
 
   /** How full each level is; 1 and above asks for a compaction. */
@@ -130,8 +164,10 @@ export class Compactor {
   /** Resolves when nothing is running. */
   async drained(): Promise<void> {
     this.#ageTimer?.cancel()
+    this.#offers?.stop()
     await this.#background
     await this.#turns.drained()
+    await this.#offers?.drained()
   }
 
   async #compactSteps(range: KeyRange, pick: (rest: KeyRange) => ManualStep | undefined): Promise<void> {
@@ -139,6 +175,8 @@ export class Compactor {
     while (rest !== undefined) {
       const present: KeyRange = rest
       rest = await this.#turns.run(async () => {
+        // In a turn, so that nothing is offered before this step is done.
+        await this.#offers?.takeBack('local')
         const step = pick(present)
         if (step !== undefined) await this.#compact(step.plan)
         return step?.rest
@@ -151,7 +189,7 @@ export class Compactor {
     return {
       oldestSnapshot: snapshots.held()[0],
       nowMs: clock.nowMs(),
-      running: this.#running === undefined ? [] : [this.#running],
+      running: [this.#running, this.#offers?.running].filter((plan) => plan !== undefined),
     }
   }
 
@@ -161,9 +199,10 @@ export class Compactor {
       this.#kicked = false
       try {
         const worked = await this.#turns.run(async () => {
+          await this.#offers?.relieve()
           const plan = pickCompaction(this.#options.versions.current.version, this.#options.settings, this.#context())
           if (plan === undefined) return false
-          await this.#compact(plan)
+          if ((await this.#offers?.offer(plan)) !== true) await this.#compact(plan)
           return true
         })
         if (!worked) return this.#armAgeTimer()
@@ -192,6 +231,8 @@ export class Compactor {
   }
 
   async #compact(plan: CompactionPlan): Promise<void> {
+    const out = this.#offers?.running
+    if (out !== undefined && plansConflict(plan, out)) await this.#offers?.takeBack('local')
     this.#running = plan
     try {
       await this.#runAndCommit(plan)
@@ -201,30 +242,20 @@ export class Compactor {
   }
 
   async #runAndCommit(plan: CompactionPlan): Promise<void> {
-    const { versions, views, clock, byteWork, tableWriter, snapshots, settings, signal } = this.#options
+    const { versions, clock, byteWork, tableWriter, snapshots, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
-    const files = plan.inputs.flatMap((input) => [...input.files])
     const inputs = new CompactionInputs(plan)
     const outputs: TableFile[] = []
     let steps = 0
     const publish = async (finished: readonly TableFile[], mergedTo: Uint8Array | undefined): Promise<void> => {
-      const { edit, committed } = inputs.step(finished, mergedTo)
-      await versions.commit(
-        () => ({ edit }),
-        ({ version }) => {
-          const gone = committed(version)
-          views.install({ version }, gone.length === 0 ? undefined : () => this.#options.onObsolete(gone))
-          tableWriter.published(finished)
-        },
-        signal,
-      )
+      await this.#publish(inputs, finished, mergedTo)
+      tableWriter.published(finished)
       outputs.push(...finished)
       steps++
     }
-    const trivial = isTrivialMove(plan)
-    if (trivial) {
-      await publish(files, undefined)
+    if (isTrivialMove(plan)) {
+      await publish(inputFiles(plan), undefined)
     } else {
       await runCompaction({
         plan,
@@ -239,6 +270,44 @@ export class Compactor {
         signal,
       })
     }
+    this.#completed(plan, outputs, { steps, remote: false, startMs })
+  }
+
+  async #publish(
+    inputs: CompactionInputs,
+    outputs: readonly TableFile[],
+    mergedTo: Uint8Array | undefined,
+    change: (current: Manifest) => Omit<ManifestChange, 'edit'> = () => ({}),
+  ): Promise<void> {
+    const { versions, views, signal } = this.#options
+    const { edit, committed } = inputs.step(outputs, mergedTo)
+    await versions.commit(
+      (current) => ({ ...change(current), edit }),
+      ({ version }) => {
+        const gone = committed(version)
+        views.install({ version }, gone.length === 0 ? undefined : () => this.#options.onObsolete(gone))
+      },
+      signal,
+    )
+  }
+
+  async #commitRemote(
+    plan: CompactionPlan,
+    outputs: readonly TableFile[],
+    jobs: (current: Manifest) => readonly CompactionJob[],
+  ): Promise<void> {
+    const startMs = this.#options.clock.monotonicMs()
+    await this.#publish(new CompactionInputs(plan), outputs, undefined, (current) => ({ jobs: jobs(current) }))
+    this.#completed(plan, outputs, { steps: 1, remote: true, startMs })
+  }
+
+  #completed(
+    plan: CompactionPlan,
+    outputs: readonly TableFile[],
+    { steps, remote, startMs }: { readonly steps: number; readonly remote: boolean; readonly startMs: number },
+  ): void {
+    const files = inputFiles(plan)
+    const trivial = isTrivialMove(plan)
     this.totals.compacted(plan, levelBytes(outputs))
     this.#options.onCompacted({
       reason: plan.reason,
@@ -251,8 +320,13 @@ export class Compactor {
       inputEntries: files.reduce((count, file) => count + file.entryCount, 0),
       outputEntries: outputs.reduce((count, file) => count + file.entryCount, 0),
       trivialMove: trivial,
+      remote,
       steps,
-      durationMs: clock.monotonicMs() - startMs,
+      durationMs: this.#options.clock.monotonicMs() - startMs,
     })
   }
+}
+
+function inputFiles({ inputs }: CompactionPlan): TableFile[] {
+  return inputs.flatMap(({ files }) => [...files])
 }

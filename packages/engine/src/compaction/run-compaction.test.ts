@@ -7,6 +7,7 @@ import { MemoryObjectStore } from '@moraine/object-store'
 import { defaultSstWriterSettings } from '@moraine/sstable'
 import { beforeEach, describe, expect, test } from 'vitest'
 import type { Epoch } from '../layout/numbers.ts'
+import { newFileId } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { applyEdit, EMPTY_VERSION, filesOf, type Version, versionDefect } from '../manifest/version.ts'
 import { Memtable } from '../memtable/memtable.ts'
@@ -28,7 +29,8 @@ let tableWriter: TableWriter
 beforeEach(() => {
   store = new MemoryObjectStore()
   tables = new TableStore(() => store, { blockCacheSizeBytes: 0, metadataCacheSizeBytes: 1 << 20 })
-  const options = { store, tables, epoch: 1 as Epoch, clock: systemClock, random: new SeededRandom(5) }
+  const random = new SeededRandom(5)
+  const options = { store, tables, clock: systemClock, newId: () => newFileId(1 as Epoch, random) }
   tableWriter = new TableWriter(options)
 })
 

@@ -43,6 +43,17 @@ export interface CompactionStats {
   readonly sortedRuns: number
   /** Why the compaction that runs now was chosen; undefined when none runs. */
   readonly running: CompactionReason | undefined
+  readonly remote: RemoteCompactionStats
+}
+
+/** Compactions that were offered to remote compactors since opening. */
+export interface RemoteCompactionStats {
+  /** The one that is out at the moment. */
+  readonly openJob: string | undefined
+  readonly offered: number
+  /** Their results are in the database. */
+  readonly committed: number
+  readonly takenBack: number
 }
 
 /** What is borrowed from one database; sizes are of whole files. */
@@ -124,6 +135,7 @@ export function dbStats(engine: Engine): DbStats {
       spaceAmplification: spaceAmplification(view.version),
       sortedRuns: sortedRuns(view.version),
       running: compactor.running?.reason,
+      remote: compactor.remoteStats(),
     },
     files: levels.reduce((count, level) => count + level.files, 0),
     sizeBytes: levels.reduce((bytes, level) => bytes + level.sizeBytes, 0),

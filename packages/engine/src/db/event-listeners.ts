@@ -4,7 +4,17 @@ import type { EngineEvents } from '../recovery/engine-event.ts'
 export type EventName = keyof EngineEvents
 
 /** The events of a database. */
-export const DB_EVENTS: readonly EventName[] = ['flush', 'compaction', 'checkpoint', 'restore', 'gc', 'stall', 'fenced', 'error']
+export const DB_EVENTS: readonly EventName[] = [
+  'flush',
+  'compaction',
+  'remoteCompaction',
+  'checkpoint',
+  'restore',
+  'gc',
+  'stall',
+  'fenced',
+  'error',
+]
 
 /** The listeners of a database. One that throws does not disturb the engine: its error is thrown in a task of its own. */
 export class EventListeners<Events> {

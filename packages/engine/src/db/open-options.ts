@@ -5,6 +5,7 @@ import type { CompactionFilter } from '../table/compaction-filter.ts'
 import { LEVEL_COUNT } from '../manifest/version.ts'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
 import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
+import { checkRemoteCompaction, type RemoteCompactionOption, remoteCompactionSettings } from './remote-compaction-option.ts'
 import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
 
 /** The write-ahead log; a word alone takes the defaults of its kind. */
@@ -81,6 +82,11 @@ export interface OpenOptions {
   /** The shape that compaction gives the tree; default `leveled`. May differ from opening to opening. */
   readonly compaction?: CompactionOption
   /**
+   * Offer large compactions to `moraine compactor` processes; default false. What none of them takes, or brings back in
+   * time, is done here.
+   */
+  readonly remoteCompaction?: false | RemoteCompactionOption
+  /**
    * A table with at least this share of tombstones, in percent, is compacted when nothing more urgent is there, so that
    * deleted data goes and reads pass fewer tombstones; 0 never, default 50.
    */
@@ -140,6 +146,7 @@ const checks: OptionChecks<OpenOptions> = {
   filterBitsPerKey: integerOption(0, 32),
   targetFileSizeBytes: integerOption(4 * 1024, GIB),
   compaction: checkCompaction,
+  remoteCompaction: checkRemoteCompaction,
   compactionTombstonePercent: integerOption(0, 100),
   compactionMaxAgeMs: (value) => (value === 0 ? undefined : integerOption(60_000, 10 * 365 * 86_400_000)(value)),
   level0CompactionTrigger: integerOption(1, 1000),
@@ -173,6 +180,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     filterBitsPerKey: options.filterBitsPerKey ?? 10,
     targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
     ...compactionSettings(options.compaction ?? 'leveled'),
+    remoteCompaction: remoteCompactionSettings(options.remoteCompaction ?? false),
     compactionTombstonePercent: options.compactionTombstonePercent ?? 50,
     compactionMaxAgeMs: options.compactionMaxAgeMs ?? 0,
     level0CompactionTrigger: options.level0CompactionTrigger ?? 4,

@@ -227,6 +227,7 @@ export class BackgroundCollector {
       sizeBytes: [...garbage.values()].reduce((bytes, candidate) => bytes + candidate.sizeBytes, 0),
       manifests: doomed.length,
       logSegments: 0,
+      jobObjects: 0,
       pins: lapsed.length,
       uploads: 0,
     })

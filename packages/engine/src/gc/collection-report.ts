@@ -11,6 +11,8 @@ export interface CollectionReport {
   readonly manifests: number
   /** Log segments of former owners. */
   readonly logSegments: number
+  /** Claims, heartbeats and results of remote compactions that are over. */
+  readonly jobObjects: number
   /** Leases that had lapsed. */
   readonly pins: number
   /** Unfinished multipart uploads. */
@@ -26,6 +28,7 @@ export function reportOf(plan: CollectionPlan): CollectionReport {
     sizeBytes: plan.objects.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0),
     manifests: plan.manifests.length,
     logSegments: plan.log.length,
+    jobObjects: plan.jobObjects.length,
     pins: plan.pins.length,
     uploads: plan.uploads.length,
   }

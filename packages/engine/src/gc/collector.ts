@@ -1,7 +1,17 @@
 import { isMoraineError, MoraineError } from '@moraine/base'
 import type { ObjectInfo, ObjectStore, UnfinishedUpload } from '@moraine/object-store'
 import { isLapsed, type ListedPin, listPins } from '../checkpoint/pins.ts'
-import { BASE_PREFIX, epochOfFile, type FileId, parseDataName, parseWalName, SST_PREFIX, WAL_PREFIX } from '../layout/object-names.ts'
+import {
+  BASE_PREFIX,
+  COMPACTION_PREFIX,
+  epochOfFile,
+  type FileId,
+  parseDataName,
+  parseJobObjectName,
+  parseWalName,
+  SST_PREFIX,
+  WAL_PREFIX,
+} from '../layout/object-names.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import { STORE_WAL_HEADER_BYTES } from '../wal/store-wal-segment.ts'
@@ -10,6 +20,8 @@ import {
   type CollectionPlan,
   type CollectionRules,
   type DataObject,
+  isOfOpenJob,
+  type JobObject,
   keptManifests,
   type LeftUpload,
   type LogObject,
@@ -85,6 +97,7 @@ export async function deleteGarbage(
       { signal },
     )
   }
+  for (const names of chunks(plan.jobObjects)) await store.deleteMany(names, { signal })
   for (const pins of chunks(plan.pins)) await store.deleteMany(pins, { signal })
   for (const { name, uploadId } of plan.uploads) await store.uploads?.abort({ key: name, uploadId }, { signal })
 }
@@ -93,7 +106,7 @@ async function gatherFacts(
   options: CollectorOptions,
 ): Promise<{ readonly facts: CollectionFacts } | { readonly missing: MoraineError }> {
   const { store, manifests, owner, signal } = options
-  const { objects, log, unknown } = await listData(store, signal)
+  const { objects, log, jobObjects, unknown } = await listData(store, signal)
   const captured = owner === undefined ? undefined : await owner.capture()
   const newest = captured?.newest ?? (await manifests.readNewest(signal))
   if (newest === undefined) throw new MoraineError('INVALID', `there is no database at ${store.url}`)
@@ -109,6 +122,7 @@ async function gatherFacts(
     facts: {
       objects,
       log,
+      jobObjects,
       unknown,
       newest,
       owner: captured,
@@ -151,9 +165,10 @@ export async function* listObjects(store: ObjectStore, prefix: string, signal: A
 async function listData(
   store: ObjectStore,
   signal: AbortSignal | undefined,
-): Promise<Pick<CollectionFacts, 'objects' | 'log' | 'unknown'>> {
+): Promise<Pick<CollectionFacts, 'objects' | 'log' | 'jobObjects' | 'unknown'>> {
   const objects: DataObject[] = []
   const log: LogObject[] = []
+  const jobObjects: JobObject[] = []
   const unknown: string[] = []
   for (const prefix of [SST_PREFIX, BASE_PREFIX]) {
     for await (const { key, sizeBytes, lastModifiedMs } of listObjects(store, prefix, signal)) {
@@ -168,7 +183,12 @@ async function listData(
     // A fence is as short as a header, because a segment holds a record.
     else log.push({ name: key, epoch: parsed.epoch, sizeBytes, isFence: sizeBytes === STORE_WAL_HEADER_BYTES })
   }
-  return { objects, log, unknown }
+  for await (const { key, lastModifiedMs } of listObjects(store, COMPACTION_PREFIX, signal)) {
+    const parsed = parseJobObjectName(key)
+    if (parsed === undefined) unknown.push(key)
+    else jobObjects.push({ name: key, job: parsed.job, lastModifiedMs })
+  }
+  return { objects, log, jobObjects, unknown }
 }
 
 /** Uploads of tables and bases that were begun by an owner who is gone, or given up by this one. */
@@ -182,7 +202,7 @@ async function listUploads(
   for (const prefix of [SST_PREFIX, BASE_PREFIX]) {
     for (const { key, uploadId, begunAtMs } of await unfinishedUploads(store, prefix, signal)) {
       const id = parseDataName(key)
-      if (id === undefined || busy?.has(id) === true) continue
+      if (id === undefined || busy?.has(id) === true || isOfOpenJob(newest, id)) continue
       const epoch = epochOfFile(id)
       if (epoch < newest.epoch || (busy !== undefined && epoch === newest.epoch)) left.push({ name: key, uploadId, begunAtMs })
     }

@@ -10,6 +10,7 @@ import {
   MANIFEST_PREFIX,
   manifestName,
   parseDataName,
+  parseJobObjectName,
   parseManifestName,
   parseWalName,
 } from '../layout/object-names.ts'
@@ -99,6 +100,7 @@ async function markDestroyed(request: DestroyRequest): Promise<Manifest | undefi
       token: randomHex(random, 16),
       committedAtMs: clock.nowMs(),
       released: true,
+      jobs: [],
       destroyed: true,
     }
     const marked = await manifests.tryCommit(mark, signal)
@@ -183,6 +185,6 @@ function isOurs(name: string): boolean {
     parseManifestName(name) !== undefined ||
     parsePinName(name) !== undefined ||
     /^blob\/\d{12}-[0-9a-f]{24}\.blob$/.test(name) ||
-    name.startsWith('compaction/')
+    parseJobObjectName(name) !== undefined
   )
 }

@@ -49,6 +49,7 @@ function manifest(id: number, epoch: number, files: readonly FileId[], more: Par
     checkpoints: [],
     walEpochs: [],
     origins: [],
+    jobs: [],
     base: undefined,
     ...more,
   } as Manifest
@@ -68,7 +69,7 @@ function object(id: FileId, ageMs = 10_000, kind: DataObject['kind'] = 'table'):
 }
 
 function facts(newest: Manifest, more: Partial<CollectionFacts>): CollectionFacts {
-  return { objects: [], log: [], unknown: [], newest, pins: [], storeTimeMs: NOW, manifests: [newest.id], roots: [], uploads: [], ...more }
+  return { objects: [], log: [], jobObjects: [], unknown: [], newest, pins: [], storeTimeMs: NOW, manifests: [newest.id], roots: [], uploads: [], ...more }
 }
 
 const RULES = { graceMs: 1_000, force: false }

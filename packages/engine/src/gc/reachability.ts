@@ -1,8 +1,8 @@
 import type { ListedPin } from '../checkpoint/pins.ts'
 import { isLapsed, protects } from '../checkpoint/pins.ts'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
-import { epochOfFile, type FileId } from '../layout/object-names.ts'
-import type { Manifest } from '../manifest/manifest.ts'
+import { epochOfFile, epochOfJob, type FileId, type JobId, jobOfFile } from '../layout/object-names.ts'
+import { type Manifest, openJobs } from '../manifest/manifest.ts'
 import { filesOf } from '../manifest/version.ts'
 
 /** An object under `sst/` or `base/`. */
@@ -23,6 +23,13 @@ export interface LogObject {
   readonly isFence: boolean
 }
 
+/** A claim, heartbeat or result of a remote compaction. */
+export interface JobObject {
+  readonly name: string
+  readonly job: JobId
+  readonly lastModifiedMs: number
+}
+
 /** A multipart upload that was begun and neither completed nor aborted. */
 export interface LeftUpload {
   readonly name: string
@@ -34,6 +41,7 @@ export interface LeftUpload {
 export interface CollectionFacts {
   readonly objects: readonly DataObject[]
   readonly log: readonly LogObject[]
+  readonly jobObjects: readonly JobObject[]
   /** Names in the database's folders that are nobody's we know: never touched. */
   readonly unknown: readonly string[]
   readonly newest: Manifest
@@ -69,6 +77,8 @@ export interface CollectionPlan {
   readonly objects: readonly DataObject[]
   /** Log segments of former owners that no manifest needs. */
   readonly log: readonly LogObject[]
+  /** Names of what closed jobs of remote compaction left. */
+  readonly jobObjects: readonly string[]
   /** Names of lapsed leases. */
   readonly pins: readonly string[]
   readonly uploads: readonly LeftUpload[]
@@ -127,7 +137,8 @@ export function* filesKeptBy(manifest: Pick<Manifest, 'version' | 'base'>): Gene
  * Decides what is garbage. Why it is safe: whatever a later manifest will name is reachable from the newest one read, or
  * was uploaded by its owner or a later one. Names of epochs below the newest manifest's are nobody's uploads any more,
  * since their owner can commit nothing; so of those, what is not reachable now never will be. Names of the newest epoch
- * are judged by their owner only, which knows what it has in flight; names of higher epochs by nobody.
+ * are judged by their owner only, which knows what it has in flight; names of higher epochs by nobody. What a remote
+ * compactor makes has names of the owner's epoch and of its job, and is in use for as long as the manifest lists the job.
  */
 export function planCollection(facts: CollectionFacts, rules: CollectionRules): CollectionPlan {
   const { newest, owner, storeTimeMs } = facts
@@ -138,7 +149,7 @@ export function planCollection(facts: CollectionFacts, rules: CollectionRules): 
 
   const mayJudge = (id: FileId): boolean => {
     const epoch = epochOfFile(id)
-    if (owner?.busy.has(id) === true) return false
+    if (owner?.busy.has(id) === true || isOfOpenJob(newest, id)) return false
     return epoch < newest.epoch || (owner !== undefined && epoch === newest.epoch)
   }
   const objects = facts.objects.filter((object) => {
@@ -159,6 +170,13 @@ export function planCollection(facts: CollectionFacts, rules: CollectionRules): 
   const logged = new Set<Epoch>([newest, ...facts.roots].flatMap(({ walEpochs }) => walEpochs.map(({ epoch }) => epoch)))
   const log = facts.log.filter(({ epoch, isFence }) => epoch < newest.epoch && !isFence && !logged.has(epoch))
 
+  const open = new Set(openJobs(newest).map(({ id }) => id))
+  const jobObjects = facts.jobObjects.filter(({ job, lastModifiedMs }) => {
+    const epoch = epochOfJob(job)
+    const mine = epoch < newest.epoch || (owner !== undefined && epoch === newest.epoch)
+    return mine && !open.has(job) && lastModifiedMs <= youngestMs
+  })
+
   const uploads = facts.uploads.filter(({ begunAtMs }) => begunAtMs <= youngestMs)
   return {
     newestManifest: newest.id,
@@ -166,12 +184,18 @@ export function planCollection(facts: CollectionFacts, rules: CollectionRules): 
     manifests,
     objects,
     log,
+    jobObjects: jobObjects.map(({ name }) => name),
     pins,
     uploads,
     kept,
     unknown: facts.unknown,
     objection: rules.force ? undefined : objectionTo(objects, facts.objects),
   }
+}
+
+/** True for what a remote compactor makes, or may be making, while its result may still be committed. */
+export function isOfOpenJob(newest: Manifest, id: FileId): boolean {
+  return newest.jobs.length > 0 && openJobs(newest).some((job) => job.id === jobOfFile(id))
 }
 
 function objectionTo(garbage: readonly DataObject[], all: readonly DataObject[]): string | undefined {

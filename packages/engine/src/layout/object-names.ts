@@ -12,7 +12,7 @@ import type { Epoch, ManifestId } from './numbers.ts'
  *     blob/<epoch>-<unique>.blob              separated large values
  *     wal/<epoch>-<n>.wal                     log segments and fences, when the log lives in the store
  *     pin/<manifest>-<unique>                 leases of readers, pins of clones
- *     compaction/<job>/<attempt>...           remote compaction
+ *     compaction/<job>/<attempt>.claim        remote compaction: claims, heartbeats and results; <job> is <epoch>-<n>
  *
  * Numbers are decimal and zero-padded to a fixed width, so that name order is number order. The writer's epoch stands
  * in every data name, and the unique part is random: a name is never used twice, and a collector can tell by the name
@@ -24,6 +24,7 @@ export const BASE_PREFIX = 'base/'
 export const SST_PREFIX = 'sst/'
 export const WAL_PREFIX = 'wal/'
 export const PIN_PREFIX = 'pin/'
+export const COMPACTION_PREFIX = 'compaction/'
 
 /** The folders a database's objects stand in; whatever else a prefix holds is not ours. */
 export const DATABASE_FOLDERS: readonly string[] = [
@@ -33,7 +34,7 @@ export const DATABASE_FOLDERS: readonly string[] = [
   'blob/',
   WAL_PREFIX,
   PIN_PREFIX,
-  'compaction/',
+  COMPACTION_PREFIX,
 ]
 
 const MANIFEST_DIGITS = 15
@@ -41,6 +42,11 @@ const MANIFEST_CEILING = 10 ** MANIFEST_DIGITS - 1
 const EPOCH_DIGITS = 12
 const SEGMENT_DIGITS = 12
 const UNIQUE_BYTES = 12
+const JOB_HEX_DIGITS = 8
+const ATTEMPT_HEX_DIGITS = 4
+
+/** Attempts of one remote compaction at most. */
+export const MOST_ATTEMPTS: number = 0xffff
 
 /** Identity of a data file: `<epoch>-<unique>`, the part of its name between folder and extension. */
 export type FileId = string & { readonly __brand: 'file-id' }
@@ -98,6 +104,53 @@ export function walEpochPrefix(epoch: Epoch): string {
 export function parseWalName(name: string): { epoch: Epoch; n: number } | undefined {
   const match = /^wal\/(\d{12})-(\d{12})\.wal$/.exec(name)
   return match === null ? undefined : { epoch: Number(match[1]) as Epoch, n: Number(match[2]) }
+}
+
+/** Identity of a remote compaction: `<epoch of the owner that offered it>-<number in that epoch>`. */
+export type JobId = string & { readonly __brand: 'job-id' }
+
+export function newJobId(epoch: Epoch, n: number): JobId {
+  return `${padded(epoch, EPOCH_DIGITS)}-${hex(n, JOB_HEX_DIGITS)}` as JobId
+}
+
+export function isJobId(text: string): text is JobId {
+  return /^\d{12}-[0-9a-f]{8}$/.test(text)
+}
+
+export function epochOfJob(id: JobId): Epoch {
+  return Number(id.slice(0, EPOCH_DIGITS)) as Epoch
+}
+
+/** A table of one attempt of a job: an id of the owner's epoch whose unique part begins with job and attempt. */
+export function newJobFileId(job: JobId, attempt: number, random: Random): FileId {
+  const known = `${job}${hex(attempt, ATTEMPT_HEX_DIGITS)}`
+  return `${known}${randomHex(random, UNIQUE_BYTES - (JOB_HEX_DIGITS + ATTEMPT_HEX_DIGITS) / 2)}` as FileId
+}
+
+/** The job that a table may be of: one of the owner's own tables has a job's digits once in 2^32. */
+export function jobOfFile(id: FileId): JobId {
+  return id.slice(0, EPOCH_DIGITS + 1 + JOB_HEX_DIGITS) as JobId
+}
+
+export type JobObjectKind = 'claim' | 'heartbeat' | 'result'
+
+export function jobPrefix(job: JobId): string {
+  return `${COMPACTION_PREFIX}${job}/`
+}
+
+export function jobObjectName(job: JobId, attempt: number, kind: JobObjectKind): string {
+  return `${jobPrefix(job)}${hex(attempt, ATTEMPT_HEX_DIGITS)}.${kind}`
+}
+
+/** What a name under `compaction/` says; undefined when it is not one of ours. */
+export function parseJobObjectName(name: string): { job: JobId; attempt: number; kind: JobObjectKind } | undefined {
+  const match = /^compaction\/(\d{12}-[0-9a-f]{8})\/([0-9a-f]{4})\.(claim|heartbeat|result)$/.exec(name)
+  if (match === null) return undefined
+  return { job: match[1] as JobId, attempt: Number.parseInt(match[2] as string, 16), kind: match[3] as JobObjectKind }
+}
+
+function hex(value: number, digits: number): string {
+  return value.toString(16).padStart(digits, '0')
 }
 
 function padded(value: number, digits: number): string {

@@ -1,7 +1,7 @@
 import { ByteReader, ByteWriter, crc32c, MoraineError } from '@moraine/base'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
-import { type FileId, isFileId } from '../layout/object-names.ts'
-import { type BaseReference, type CheckpointRecord, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
+import { type FileId, isFileId, isJobId } from '../layout/object-names.ts'
+import { type BaseReference, type CheckpointRecord, type CompactionJob, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
 import { type Origin, originKey, type OriginPin } from './origin.ts'
 import type { TableFile } from './table-file.ts'
 import { LEVEL_COUNT } from './version.ts'
@@ -20,6 +20,7 @@ import type { LeveledFile } from './version-edit.ts'
  *     5 checkpoints
  *     6 wal        epochs of object-store logs that are still to be replayed
  *     7 origins    pins that a clone holds in the databases whose tables it names
+ *     8 jobs       compactions offered to remote compactors
  *
  * A tag with the high bit set may be skipped by a reader that does not know it; any other unknown tag is refused, so
  * that an old program never misreads a database of a newer one. The base object is the same frame with the magic
@@ -36,7 +37,8 @@ const SECTION_DROPPED = 4
 const SECTION_CHECKPOINTS = 5
 const SECTION_WAL = 6
 const SECTION_ORIGINS = 7
-const LAST_SECTION = SECTION_ORIGINS
+const SECTION_JOBS = 8
+const LAST_SECTION = SECTION_JOBS
 const SKIPPABLE = 0x80
 
 const FLAG_RELEASED = 1
@@ -68,6 +70,12 @@ export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[
     })
   }
   if (manifest.origins.length > 0) section(writer, SECTION_ORIGINS, () => encodeOriginPins(writer, manifest.origins))
+  if (manifest.jobs.length > 0) {
+    section(writer, SECTION_JOBS, () => {
+      writer.varint(manifest.jobs.length)
+      for (const { id, work } of manifest.jobs) writer.text(id).text(work)
+    })
+  }
   const base = manifest.base
   if (base !== undefined) {
     section(writer, SECTION_BASE, () => {
@@ -120,6 +128,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
   const checkpointBytes = sections.get(SECTION_CHECKPOINTS)
   const walBytes = sections.get(SECTION_WAL)
   const originBytes = sections.get(SECTION_ORIGINS)
+  const jobBytes = sections.get(SECTION_JOBS)
   const baseBytes = sections.get(SECTION_BASE)
   const droppedBytes = sections.get(SECTION_DROPPED)
   return {
@@ -138,6 +147,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
       checkpoints: checkpointBytes === undefined ? [] : decodeCheckpoints(checkpointBytes, name),
       walEpochs: walBytes === undefined ? [] : decodeWalEpochs(walBytes, name),
       origins: originBytes === undefined ? [] : decodeOriginPins(originBytes, name),
+      jobs: jobBytes === undefined ? [] : decodeJobs(jobBytes, name),
     },
     listed: decodeFiles(fileBytes, name),
     base: baseBytes === undefined ? undefined : decodeBaseReference(baseBytes, name),
@@ -325,6 +335,18 @@ function decodeWalEpochs(bytes: Uint8Array, name: string): WalEpoch[] {
   const epochs = Array.from({ length: count }, () => ({ epoch: reader.u64() as Epoch, firstSegment: reader.u64() }))
   reader.expectEnd()
   return epochs
+}
+
+function decodeJobs(bytes: Uint8Array, name: string): CompactionJob[] {
+  const reader = new ByteReader(bytes, name)
+  const count = reader.count(2)
+  const jobs = Array.from({ length: count }, (): CompactionJob => {
+    const id = reader.text()
+    if (!isJobId(id)) throw new MoraineError('CORRUPTION', `${name} names a job '${id}', which is not a job id`)
+    return { id, work: reader.text() }
+  })
+  reader.expectEnd()
+  return jobs
 }
 
 function decodeBaseReference(bytes: Uint8Array, name: string): BaseReference {

@@ -62,6 +62,7 @@ test('pitfall 17: 100,000 tables: every manifest stays below 1 MB and is opened 
     checkpoints: [],
     walEpochs: [],
     origins: [],
+    jobs: [],
     base: undefined,
   }
   const manifests = new ManifestStore(store, options)

@@ -1,5 +1,5 @@
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
-import type { FileId } from '../layout/object-names.ts'
+import { epochOfJob, type FileId, type JobId } from '../layout/object-names.ts'
 import { type Origin, type OriginPin, originKey } from './origin.ts'
 import type { Version } from './version.ts'
 import { versionDefect } from './version.ts'
@@ -34,6 +34,8 @@ export interface Manifest {
   readonly walEpochs: readonly WalEpoch[]
   /** What this database has pinned in the databases whose tables its version or its checkpoints name. */
   readonly origins: readonly OriginPin[]
+  /** Compactions offered to remote compactors; only those of the manifest's own epoch count, see `openJobs`. */
+  readonly jobs: readonly CompactionJob[]
   /** The object that holds most of the file list when it is too long to repeat in every manifest. */
   readonly base: BaseReference | undefined
 }
@@ -49,6 +51,18 @@ export interface CheckpointRecord {
   readonly expiresAtMs: number | undefined
   /** The caller's metadata as JSON text. */
   readonly metadata: string
+}
+
+/** A compaction that whoever can read the tables may carry out for the owner. */
+export interface CompactionJob {
+  readonly id: JobId
+  /** The work as text: `compaction/remote/job-work.ts`. */
+  readonly work: string
+}
+
+/** The jobs whose results may still be committed: only the owner that offered one commits it. */
+export function openJobs({ epoch, jobs }: Pick<Manifest, 'epoch' | 'jobs'>): readonly CompactionJob[] {
+  return jobs.filter(({ id }) => epochOfJob(id) === epoch)
 }
 
 /** One owner's log in the object store. */

@@ -1,7 +1,7 @@
 import { type Clock, isMoraineError, MoraineError, type Random, randomHex, SerialQueue, sleep } from '@moraine/base'
 import { nextManifest } from '../layout/numbers.ts'
 import { liveCheckpoints } from './live-checkpoints.ts'
-import type { CheckpointRecord, Manifest, WalEpoch } from './manifest.ts'
+import type { CheckpointRecord, CompactionJob, Manifest, WalEpoch } from './manifest.ts'
 import type { ManifestStore } from './manifest-store.ts'
 import type { OriginPin } from './origin.ts'
 import { applyEdit } from './version.ts'
@@ -16,6 +16,7 @@ export interface ManifestChange {
   readonly checkpoints?: readonly CheckpointRecord[]
   readonly walEpochs?: readonly WalEpoch[]
   readonly origins?: readonly OriginPin[]
+  readonly jobs?: readonly CompactionJob[]
 }
 
 const RETRY_FIRST_MS = 100
@@ -81,6 +82,8 @@ export class VersionSet {
         ...fields,
         // The owner's next commit is where expired checkpoints go.
         checkpoints: liveCheckpoints(fields.checkpoints ?? current.checkpoints, nowMs),
+        // Nobody waits for the results of an owner that has gone.
+        jobs: (fields.released ?? current.released) ? [] : (fields.jobs ?? current.jobs),
         version: edit === undefined ? current.version : applyEdit(current.version, edit),
         id: nextManifest(current.id),
         token: randomHex(this.#random, 16),

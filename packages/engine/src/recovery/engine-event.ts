@@ -1,5 +1,6 @@
 import type { MoraineError } from '@moraine/base'
 import type { CompactionReport } from '../compaction/compactor.ts'
+import type { RemoteCompactionReport } from '../compaction/remote/remote-offers.ts'
 import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
 import type { FlushReport } from '../flush/flusher.ts'
 import type { CollectionReport } from '../gc/collection-report.ts'
@@ -9,6 +10,8 @@ import type { StallReason } from '../write/write-path.ts'
 export interface EngineEvents {
   flush: FlushReport
   compaction: CompactionReport
+  /** What became of a compaction that was offered to remote compactors. */
+  remoteCompaction: RemoteCompactionReport
   /** A checkpoint is listed in the manifest, and durable. */
   checkpoint: CheckpointReport
   /** The database went back to a checkpoint; `manifestId` is the manifest that says so. */

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '@moraine/base'
 import type { CompactionSettings } from '../compaction/compaction-plan.ts'
+import type { RemoteCompactionSettings } from '../compaction/remote/remote-offers.ts'
 import type { Compression } from '@moraine/sstable'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
@@ -30,6 +31,8 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   /** By level; the last one goes for all deeper levels. */
   readonly compression: readonly Compression[]
   readonly compactionFilter: CompactionFilter | undefined
+  /** Undefined: nothing is offered to remote compactors. */
+  readonly remoteCompaction: RemoteCompactionSettings | undefined
   readonly filterBitsPerKey: number
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */

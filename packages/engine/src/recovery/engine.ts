@@ -149,6 +149,11 @@ export class Engine implements ReadHost {
       ...background,
       settings,
       filter: settings.compactionFilter,
+      remote: settings.remoteCompaction,
+      store: parts.stores.own,
+      tables,
+      random: settings.random,
+      onRemote: (report) => this.#emit('remoteCompaction', report),
       onCompacted: (report) => {
         this.#emit('compaction', report)
         this.#afterCommit()
@@ -285,6 +290,7 @@ export class Engine implements ReadHost {
 
   async #close(): Promise<void> {
     this.#fenceTimer?.cancel()
+    this.compactor.stopOffers()
     const deadlineMs = this.#deadlineMs()
     let problem: unknown
     if (this.#state === 'open') {

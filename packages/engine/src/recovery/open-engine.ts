@@ -2,6 +2,7 @@ import { hostname } from 'node:os'
 import { CountingObjectStore, type ObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { OriginReleaser } from '../checkpoint/origin-releaser.ts'
 import { BackgroundCollector } from '../gc/background-collector.ts'
+import { newFileId } from '../layout/object-names.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { VersionSet } from '../manifest/version-set.ts'
 import { ArenaPool } from '../memtable/arena.ts'
@@ -105,7 +106,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
       origins.committed(committed, previous)
     },
   })
-  const tableWriter = new TableWriter({ store: retrying, tables, epoch: manifest.epoch, clock, random })
+  const tableWriter = new TableWriter({ store: retrying, tables, clock, newId: () => newFileId(manifest.epoch, random) })
   // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
   const history = new ManifestStore(retrying, { clock, random })
   const gc = new BackgroundCollector({

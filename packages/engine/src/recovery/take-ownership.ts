@@ -84,7 +84,8 @@ function nextOwnersManifest(
     // Logs of older owners stay listed until all they hold is flushed, however often an opening dies before that.
     const state = request.restore === undefined ? before : restoredState(request.restore, before)
     const walEpochs = [...state.walEpochs, ...ownLog(epoch)]
-    return { ...state, ...fresh, id: nextManifest(before.id), epoch, walEpochs }
+    // Only the owner that offered a job commits its result.
+    return { ...state, ...fresh, id: nextManifest(before.id), epoch, walEpochs, jobs: [] }
   }
   return {
     ...fresh,
@@ -97,6 +98,7 @@ function nextOwnersManifest(
     checkpoints: [],
     walEpochs: ownLog(FIRST_EPOCH),
     origins: [],
+    jobs: [],
     base: undefined,
   }
 }

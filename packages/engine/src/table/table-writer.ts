@@ -1,36 +1,33 @@
-import { type Clock, concatBytes, type Random } from '@moraine/base'
+import { type Clock, concatBytes } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
 import { parseSstTail } from '@moraine/sstable'
-import type { Epoch } from '../layout/numbers.ts'
-import { type FileId, newFileId, sstName } from '../layout/object-names.ts'
+import { type FileId, sstName } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { BuiltTable } from './table-builder.ts'
 import type { TableStore } from './table-store.ts'
 
 /**
- * Uploads finished tables under names of this owner's epoch. While a table is uploaded, and until its manifest is
+ * Uploads finished tables under names that nobody has used. While a table is uploaded, and until its manifest is
  * committed or given up, its id stands in `unpublished`: a collector must not take it for garbage.
  */
 export class TableWriter {
   readonly unpublished: Set<FileId> = new Set()
   readonly #store: ObjectStore
   readonly #tables: TableStore
-  readonly #epoch: Epoch
   readonly #clock: Clock
-  readonly #random: Random
+  readonly #newId: () => FileId
 
-  constructor(options: { store: ObjectStore; tables: TableStore; epoch: Epoch; clock: Clock; random: Random }) {
+  constructor(options: { store: ObjectStore; tables: TableStore; clock: Clock; newId: () => FileId }) {
     this.#store = options.store
     this.#tables = options.tables
-    this.#epoch = options.epoch
     this.#clock = options.clock
-    this.#random = options.random
+    this.#newId = options.newId
   }
 
   /** Resolves when the object is durable in the store. Its metadata is kept, so that opening it costs no request. */
   async upload(table: BuiltTable, signal?: AbortSignal): Promise<TableFile> {
     const { summary, parts } = table
-    const id = newFileId(this.#epoch, this.#random)
+    const id = this.#newId()
     this.unpublished.add(id)
     const name = sstName(id)
     const tail = tailOf(parts, summary.tailOffset)

@@ -11,6 +11,7 @@ import { defaultSstWriterSettings } from '@moraine/sstable'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Epoch } from '../../layout/numbers.ts'
+import { newFileId } from '../../layout/object-names.ts'
 import { restrictFile, type TableFile } from '../../manifest/table-file.ts'
 import { Memtable } from '../../memtable/memtable.ts'
 import type { ByteWork, MergeJob } from '../byte-work.ts'
@@ -175,7 +176,8 @@ function filled(salt: number, firstSeq = 1): Memtable {
 /** Two tables, the second one in two parts with a hole between them. */
 async function mergeJob(): Promise<MergeJob> {
   const tables = tableStore()
-  const upload = new TableWriter({ store, tables, epoch: 1 as Epoch, clock: systemClock, random: new SeededRandom(5) })
+  const random = new SeededRandom(5)
+  const upload = new TableWriter({ store, tables, clock: systemClock, newId: () => newFileId(1 as Epoch, random) })
   const files: TableFile[] = []
   for (const [i, salt] of [11, 12].entries()) {
     for await (const table of inline.flush(filled(salt, 1 + i * ENTRIES), { writer, snapshots: [] }, never)) {
