@@ -1,13 +1,14 @@
 // Invariant: whatever a remote compactor does, and wherever it or the owner dies, the database holds what was written and
 // every table that it names; at most one result of a job counts, and none of a job that was taken back; nothing is left
 // over once the collector has looked.
-import { Deferred, SeededRandom } from '@moraine/base'
+import { Deferred, SeededRandom, systemClock, systemRandom } from '@moraine/base'
 import { MemoryObjectStore, type ObjectStore, PrefixedObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
-import { type Cut, CutObjectStore, SimulatedClock } from '@moraine/testing'
-import { type Db, open, type OpenOptions, type RemoteCompactionReport, verify } from 'moraine'
+import { type Cut, CutObjectStore, driveModel, MortalObjectStore, SimulatedClock } from '@moraine/testing'
+import { collectGarbage, type Db, open, type OpenOptions, type RemoteCompactionReport, verify } from 'moraine'
 import { openRemoteCompactor, type RemoteCompactor, type RemoteCompactorEvent } from 'moraine/inspect'
 import { describe, expect, test } from 'vitest'
 import { namesIn, newestOf } from './bucket.ts'
+import { SMALL_SETTINGS } from './small-settings.ts'
 import { contents, QUIET } from './subject.ts'
 
 const PREFIX = 'db'
@@ -164,7 +165,7 @@ test('a snapshot taken before the job and one taken during it both stay whole', 
   await scene.run(db.close())
 })
 
-describe('pitfall 36: a compactor killed at each of its store calls', () => {
+describe('a compactor killed at each of its store calls', () => {
   test.each(['before', 'after'] as const)('%s the call', async (when) => {
     const seen = new Set<string>()
     for (let call = 1; ; call++) {
@@ -297,6 +298,8 @@ test('collections during a job leave its outputs alone, and take them once it is
   await scene.clock.advance(3_000)
   expect(db.stats().gc.sweeps).toBeGreaterThan(sweeps)
   expect(await namesIn(scene.database, 'sst/')).toEqual(expect.arrayContaining(outputs))
+  await collectGarbage({ store: scene.store, prefix: PREFIX }, { graceMs: 0, force: true })
+  expect(await namesIn(scene.database, 'sst/')).toEqual(expect.arrayContaining(outputs))
   await scene.run(db.compact())
   expect(ends(scene)).toEqual(['local'])
   await scene.clock.advance(3_000)
@@ -307,6 +310,31 @@ test('collections during a job leave its outputs alone, and take them once it is
   scene.wanted['more'] = 'work'
   expect(await contents(db)).toEqual(scene.wanted)
   await scene.run(db.close())
+  await scene.settle()
+})
+
+test('pitfall 36: the collector of a fenced owner leaves the outputs of its successor\'s job alone', async () => {
+  const scene = await Scene.make()
+  const remoteCompaction = { leaseMs: 600_000, takeBackAfterMs: 600_000, minSizeBytes: 0 }
+  const fenced = await scene.open({ ...OFFERING, remoteCompaction, gcIntervalMs: 1_000 })
+  await scene.offered(fenced)
+  const owner = await scene.open({ ...OFFERING, remoteCompaction, gcIntervalMs: 0 })
+  await scene.offered(owner)
+  const paused = new PausingStore(scene.store, (name) => name.endsWith('.result'))
+  const work = scene.compactor(paused).step(never)
+  await scene.clock.advance(30)
+  const before = await namesIn(scene.database, 'sst/')
+  await new Promise((resolve) => setTimeout(resolve, 5))
+  await scene.clock.advance(3_000)
+  expect(await namesIn(scene.database, 'sst/')).toEqual(before)
+  paused.resume()
+  expect(await scene.run(work)).toBe(true)
+  await scene.closed(owner)
+  expect(owner.stats().compaction.remote).toMatchObject({ committed: 1, takenBack: 0 })
+  expect(fenced.stats().compaction.remote.committed).toBe(0)
+  expect(await contents(owner)).toEqual(scene.wanted)
+  await scene.run(owner.close())
+  await scene.run(fenced.close().catch(() => {}))
   await scene.settle()
 })
 
@@ -344,4 +372,31 @@ test('a damaged output is not committed', async () => {
   expect(await contents(db)).toEqual(scene.wanted)
   await scene.run(db.close())
   await scene.settle()
+})
+
+test.each([1, 2])('a database with a compactor beside it, against the model, seed %i', async (seed) => {
+  const store = new MemoryObjectStore()
+  const remoteCompaction = { leaseMs: 500, takeBackAfterMs: 100, minSizeBytes: 0 }
+  const options: OpenOptions = { ...SMALL_SETTINGS, level0StopTrigger: 20, wal: 'object-store', remoteCompaction }
+  const stop = new AbortController()
+  let committed = 0
+  let mortal: MortalObjectStore | undefined
+  let beside: Promise<void> | undefined
+  await driveModel(
+    {
+      open: async () => {
+        mortal = new MortalObjectStore(store)
+        const db = await open({ store: mortal, prefix: PREFIX }, options)
+        db.on('remoteCompaction', ({ state }) => (committed += state === 'committed' ? 1 : 0))
+        const compactor = openRemoteCompactor({ root: store, prefix: PREFIX }, { clock: systemClock, random: systemRandom })
+        beside ??= compactor.run({ once: false, pollMs: 2, signal: stop.signal })
+        return db
+      },
+      kill: async () => mortal?.kill(),
+    },
+    { random: new SeededRandom(seed), steps: 1200, survives: 'acknowledged' },
+  )
+  stop.abort()
+  await beside
+  expect(committed).toBeGreaterThan(0)
 })
