@@ -400,3 +400,25 @@ test.each([1, 2])('a database with a compactor beside it, against the model, see
   await beside
   expect(committed).toBeGreaterThan(0)
 })
+
+test.each(['close', 'restore'] as const)('%s ends an open job; its result comes too late', async (end) => {
+  const scene = await Scene.make()
+  const remoteCompaction = { leaseMs: 600_000, takeBackAfterMs: 600_000, minSizeBytes: 0 }
+  const db = await scene.open({ ...OFFERING, level0CompactionTrigger: 5, remoteCompaction })
+  await scene.run(db.checkpoint({ name: 'before' }))
+  await scene.writeRound(db, 4)
+  await scene.offered(db)
+  const paused = new PausingStore(scene.store, (name) => name.endsWith('.result'))
+  const work = scene.compactor(paused).step(never)
+  await scene.clock.advance(30)
+  if (end === 'restore') await scene.run(db.restore('before'))
+  else scene.wanted = await contents(db)
+  await scene.run(db.close())
+  expect((await newestOf(scene.database)).jobs).toEqual([])
+  paused.resume()
+  await scene.run(work)
+  const next = await scene.open(FLUSHED)
+  await scene.run(next.deleteCheckpoint('before'))
+  await scene.run(next.close())
+  await scene.settle()
+})
