@@ -54,7 +54,7 @@ function commandOf(positionals: readonly string[]): MoraineCommand {
   const command = COMMANDS.find((name) => name.split(' ').every((word, i) => positionals[i] === word))
   if (command !== undefined) return command
   const [given] = positionals
-  if (given === undefined) throw new UsageError(`which command? There are ${COMMANDS.join(', ')}`)
+  if (given === undefined) throw new UsageError('which command?')
   if (given === 'wal') throw new UsageError('wal what? There are wal survey and wal export')
-  throw new UsageError(`there is no command '${given}'; there are ${COMMANDS.join(', ')}`)
+  throw new UsageError(`there is no command '${given}'`)
 }
