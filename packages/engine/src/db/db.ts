@@ -129,7 +129,7 @@ export class Db {
    * the store yet is uploaded, plus two requests. CONFLICT when the name is in use.
    */
   checkpoint(options?: CheckpointOptions): Promise<Checkpoint> {
-    return this.#guard(() => this.#engine.checkpoints.take(checkpointRequest(options)).then(publicCheckpoint))
+    return this.#guard(() => this.#engine.takeCheckpoint(checkpointRequest(options)).then(publicCheckpoint))
   }
 
   /**

@@ -1,13 +1,13 @@
 import { Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
-import { Checkpoints } from '../checkpoint/checkpoints.ts'
+import { type CheckpointRequest, Checkpoints } from '../checkpoint/checkpoints.ts'
 import type { OriginReleaser } from '../checkpoint/origin-releaser.ts'
 import { Compactor } from '../compaction/compactor.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { BackgroundCollector } from '../gc/background-collector.ts'
 import type { KeyRange } from '../key/key-range.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
-import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
+import type { CheckpointRecord, Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
@@ -208,6 +208,8 @@ export class Engine implements ReadHost {
 
   /** Resolves when everything written so far is in the store. */
   async flush(signal?: AbortSignal): Promise<void> {
+    // Closing has refused the writes that were held back, so there is nothing to wait for.
+    if (this.#state === 'open') await this.writes.inTurn(DONE, signal)
     await this.writes.drained()
     // Callers that put and flush faster than the store takes tables wait here, as writes do when memory is full.
     const { maxSealedMemtables } = this.settings
@@ -218,6 +220,17 @@ export class Engine implements ReadHost {
     }
     this.writes.seal()
     await this.#flusher.flushed(this.writes.lastSeq, signal)
+  }
+
+  /** A checkpoint of everything written before this call, and of nothing written after it. */
+  takeCheckpoint(request: CheckpointRequest): Promise<CheckpointRecord> {
+    let taken: Promise<CheckpointRecord> | undefined
+    const take = async (): Promise<void> => {
+      taken = this.checkpoints.take(request)
+      // Whoever asked gets the failure; a write that was held back behind this must not.
+      await taken.catch(() => {})
+    }
+    return this.writes.inTurn(take).then(() => taken as Promise<CheckpointRecord>)
   }
 
   /** Shared flush: writes that ask for the store while a flush runs go out together with the next one. */
@@ -482,3 +495,5 @@ function asMoraineError(error: unknown): MoraineError {
     cause: error,
   })
 }
+
+const DONE = (): Promise<void> => Promise.resolve()

@@ -124,6 +124,14 @@ export class WritePath {
     return this.#write(operations, count, durability)
   }
 
+  /**
+   * Runs `action` when every write made before it has been taken in: at once, unless writes are held back; then in its
+   * turn, before the writes made after it.
+   */
+  inTurn(action: () => Promise<void>, signal?: AbortSignal): Promise<void> {
+    return this.#mustHold() ? this.#hold(action, signal) : action()
+  }
+
   /** Seals the active memtable unless it is empty; resolves nothing, the flusher takes it from here. */
   seal(): void {
     if (this.#active.isEmpty) return
