@@ -113,7 +113,7 @@ describe('options', () => {
       [{ memtableSizeBytes: 1.5e6 + 0.5 }, 'memtableSizeBytes'],
       [{ memtableSizeBytes: Number.NaN }, 'memtableSizeBytes'],
       [{ blockSizeBytes: 0 }, 'blockSizeBytes'],
-      [{ compression: 'zstd' }, 'compression'],
+      [{ compression: 'snappy' }, 'compression'],
       [{ takeover: true }, 'takeover'],
       [{ createIfMissing: 'yes' }, 'createIfMissing'],
       [{ wal: 'disk' }, 'wal'],
