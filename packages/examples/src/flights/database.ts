@@ -6,5 +6,10 @@ import { type Db, open } from 'moraine'
  * a log elsewhere, is not taken over: this is a demonstration.
  */
 export function openFlights(location: string, localFolder: string): Promise<Db> {
-  return open(location, { wal: { kind: 'local', folder: localFolder }, takeover: 'fail' })
+  return open(location, {
+    wal: { kind: 'local', folder: localFolder },
+    takeover: 'fail',
+    // The whole job, decoding of the source included, is to stay below 512 MB.
+    blockCacheSizeBytes: 16 * 1024 * 1024,
+  })
 }
