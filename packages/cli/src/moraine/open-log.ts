@@ -1,6 +1,6 @@
 import { existsSync } from 'node:fs'
 import { isMoraineError, systemRandom } from '@moraine/base'
-import { listSegments, LocalWalFolder, type LocalWalSegment } from 'moraine/inspect'
+import { listSegments, LocalWalFolder, type LocalWalSegment, startOfLog } from 'moraine/inspect'
 import { UsageError } from '../terminal/usage-error.ts'
 
 export interface OpenedLog {
@@ -21,8 +21,7 @@ export async function openLog(folder: string): Promise<OpenedLog> {
   const log = await LocalWalFolder.open(folder, { databaseId: identity.databaseId, random: systemRandom, create: false })
   const segments = await segmentsOf(log)
   // Segments that were flushed are gone, and what is left must be read from where it begins.
-  const firsts = segments.flatMap(({ header }) => (header === undefined ? [] : [header.firstSeq]))
-  return { log, segments, start: firsts.length === 0 ? 0 : Math.min(...firsts) - 1 }
+  return { log, segments, start: startOfLog(segments) }
 }
 
 /** A damaged segment header is for the replay to report, which says what stands before it. */

@@ -1,8 +1,13 @@
 import type { EntryIterator } from './entry-iterator.ts'
 
+/** An entry, wherever it stands: the fields of an {@link EntryIterator} without its movements. */
+export type EntryView = Readonly<
+  Pick<EntryIterator, 'keyBytes' | 'keyStart' | 'keyEnd' | 'seq' | 'kind' | 'valueBytes' | 'valueStart' | 'valueEnd'>
+>
+
 const EMPTY = new Uint8Array(0)
 
-/** The fields of an {@link EntryIterator}, for iterators that show the entry of another one. */
+/** Those fields, for iterators that show the entry of another one. */
 export abstract class EntryFields {
   valid = false
   keyBytes: Uint8Array = EMPTY
@@ -14,8 +19,8 @@ export abstract class EntryFields {
   valueStart = 0
   valueEnd = 0
 
-  /** Shows the entry that `source` stands on. `valid` is the caller's to set. */
-  protected show(source: EntryIterator): void {
+  /** Shows the entry of `source`. `valid` is the caller's to set. */
+  protected show(source: EntryView): void {
     this.keyBytes = source.keyBytes
     this.keyStart = source.keyStart
     this.keyEnd = source.keyEnd

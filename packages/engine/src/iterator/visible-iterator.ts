@@ -1,5 +1,6 @@
 import { compareRanges } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
+import { EntryFields, type EntryView } from './entry-fields.ts'
 import type { EntryIterator, MaybePromise } from './entry-iterator.ts'
 
 /**
@@ -7,21 +8,12 @@ import type { EntryIterator, MaybePromise } from './entry-iterator.ts'
  * newest version is a tombstone. Moves over an {@link EntryIterator} and keeps its contract of promises; the entry
  * is exposed as fields too.
  */
-export class VisibleIterator {
-  valid = false
-  keyBytes: Uint8Array = EMPTY
-  keyStart = 0
-  keyEnd = 0
-  /** Sequence number of the visible version. */
-  seq = 0
-  valueBytes: Uint8Array = EMPTY
-  valueStart = 0
-  valueEnd = 0
-
+export class VisibleIterator extends EntryFields {
   readonly #source: EntryIterator
   readonly #seq: number
 
   constructor(source: EntryIterator, seq: number) {
+    super()
     this.#source = source
     this.#seq = seq
   }
@@ -80,7 +72,8 @@ export class VisibleIterator {
           compareRanges(source.keyBytes, source.keyStart, source.keyEnd, skip.bytes, skip.start, skip.end) === 0)
       if (!hidden) {
         if (source.kind !== EntryKind.delete) {
-          this.#expose()
+          this.valid = true
+          this.show(source)
           return undefined
         }
         skip = { bytes: source.keyBytes, start: source.keyStart, end: source.keyEnd }
@@ -103,7 +96,7 @@ export class VisibleIterator {
     return this.#collectBackward(undefined)
   }
 
-  #collectBackward(candidate: Candidate | undefined): MaybePromise {
+  #collectBackward(candidate: EntryView | undefined): MaybePromise {
     const source = this.#source
     while (source.valid) {
       const sameKey =
@@ -114,7 +107,7 @@ export class VisibleIterator {
         if (candidate.kind !== EntryKind.delete) break
         candidate = undefined
       }
-      if (source.seq <= this.#seq) candidate = candidateOf(source)
+      if (source.seq <= this.#seq) candidate = entryOf(source)
       const wait = source.prev()
       if (wait !== undefined) {
         const still = candidate
@@ -126,26 +119,8 @@ export class VisibleIterator {
       return undefined
     }
     this.valid = true
-    this.keyBytes = candidate.keyBytes
-    this.keyStart = candidate.keyStart
-    this.keyEnd = candidate.keyEnd
-    this.seq = candidate.seq
-    this.valueBytes = candidate.valueBytes
-    this.valueStart = candidate.valueStart
-    this.valueEnd = candidate.valueEnd
+    this.show(candidate)
     return undefined
-  }
-
-  #expose(): void {
-    const source = this.#source
-    this.valid = true
-    this.keyBytes = source.keyBytes
-    this.keyStart = source.keyStart
-    this.keyEnd = source.keyEnd
-    this.seq = source.seq
-    this.valueBytes = source.valueBytes
-    this.valueStart = source.valueStart
-    this.valueEnd = source.valueEnd
   }
 }
 
@@ -155,18 +130,8 @@ interface KeySlice {
   readonly end: number
 }
 
-interface Candidate {
-  readonly keyBytes: Uint8Array
-  readonly keyStart: number
-  readonly keyEnd: number
-  readonly seq: number
-  readonly kind: number
-  readonly valueBytes: Uint8Array
-  readonly valueStart: number
-  readonly valueEnd: number
-}
-
-function candidateOf(source: EntryIterator): Candidate {
+/** The entry of `source`, kept over its next movement. */
+function entryOf(source: EntryIterator): EntryView {
   return {
     keyBytes: source.keyBytes,
     keyStart: source.keyStart,
@@ -178,5 +143,3 @@ function candidateOf(source: EntryIterator): Candidate {
     valueEnd: source.valueEnd,
   }
 }
-
-const EMPTY = new Uint8Array(0)

@@ -4,7 +4,7 @@ import { dirname, join, resolve } from 'node:path'
 import { isMoraineError, MoraineError, type Random, randomHex } from '@moraine/base'
 import { diskError, errnoOf } from './disk-error.ts'
 import { createFileWhole, createFolder, deleteIfPresent, syncFolder } from './durable-file.ts'
-import { listSegments, type LocalWalSegment, namesIn, replaySegments } from './local-wal-segments.ts'
+import { listSegments, type LocalWalSegment, namesIn, replaySegments, startOfLog } from './local-wal-segments.ts'
 import { LocalWalWriter, type LocalWalWriterOptions } from './local-wal-writer.ts'
 import {
   isTemporaryHeader,
@@ -104,7 +104,7 @@ export class LocalWalFolder {
     let damage: string | undefined
     try {
       segments = await this.#segments()
-      const after = flushedSeq ?? startOf(segments)
+      const after = flushedSeq ?? startOfLog(segments)
       for await (const record of replaySegments(segments, after)) {
         firstSeq ??= Math.max(record.firstSeq, after + 1)
         lastSeq = record.firstSeq + record.count - 1
@@ -206,12 +206,6 @@ export class LocalWalFolder {
   #segments(): Promise<LocalWalSegment[]> {
     return listSegments(this.folder, { databaseId: this.databaseId, walId: this.walId })
   }
-}
-
-/** The sequence number in front of the oldest write that segments can hold: those flushed before it are gone. */
-function startOf(segments: readonly LocalWalSegment[]): number {
-  const firsts = segments.flatMap(({ header }) => (header === undefined ? [] : [header.firstSeq]))
-  return firsts.length === 0 ? 0 : Math.min(...firsts) - 1
 }
 
 async function createIdentity(folder: string, options: LocalWalFolderOptions): Promise<WalIdentity> {

@@ -33,6 +33,12 @@ export async function listSegments(folder: string, identity: WalIdentity): Promi
   return segments
 }
 
+/** The sequence number in front of the oldest write that segments can hold: those flushed before it are gone. */
+export function startOfLog(segments: readonly LocalWalSegment[]): number {
+  const firsts = segments.flatMap(({ header }) => (header === undefined ? [] : [header.firstSeq]))
+  return firsts.length === 0 ? 0 : Math.min(...firsts) - 1
+}
+
 /** The names in a folder; UNAVAILABLE when it cannot be listed. */
 export async function namesIn(folder: string): Promise<string[]> {
   try {
