@@ -1,4 +1,4 @@
-import { Deferred, isMoraineError, MoraineError, type Timer } from '@moraine/base'
+import { Deferred, isMoraineError, MoraineError } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import { type CheckpointRequest, Checkpoints } from '../checkpoint/checkpoints.ts'
 import type { OriginReleaser } from '../checkpoint/origin-releaser.ts'
@@ -22,6 +22,7 @@ import { WritePath } from '../write/write-path.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
+import { FenceCheck } from './fence-check.ts'
 import type { RestorePlan } from './restore-plan.ts'
 import { sstWriterSettings } from './sst-writer-settings.ts'
 
@@ -79,13 +80,12 @@ export class Engine implements ReadHost {
   readonly #byteWork: ByteWork
   readonly #flusher: Flusher
   readonly #abort = new AbortController()
+  readonly #fenceCheck: FenceCheck
   readonly #replayedSeq: number
   /** Until it has run. */
   #forgetReplayed: (() => Promise<void>) | undefined
   #state: EngineState = 'open'
   #failure: unknown
-  #fenceTimer: Timer | undefined
-  #fenceCheckedSeq: number
   #closed: Promise<void> | undefined
 
   constructor(parts: EngineParts) {
@@ -106,7 +106,6 @@ export class Engine implements ReadHost {
     this.reopen = parts.reopen
     this.#replayedSeq = parts.lastSeq
     this.#forgetReplayed = parts.forgetReplayed
-    this.#fenceCheckedSeq = parts.lastSeq
     const { clock } = settings
     const background = {
       views,
@@ -174,7 +173,15 @@ export class Engine implements ReadHost {
     })
     this.#flusher.kick()
     this.compactor.kick()
-    if (settings.fenceCheckIntervalMs > 0) this.#armFenceCheck()
+    this.#fenceCheck = new FenceCheck({
+      versions,
+      settings,
+      lastSeq: () => this.writes.lastSeq,
+      isOpen: () => this.#state === 'open',
+      onFenced: (error) => this.fail(error),
+      onRetry: (error) => this.#emit('error', { error: asMoraineError(error), willRetry: true }),
+      signal: this.#abort.signal,
+    })
   }
 
   /** Throws what every call of a closed or failed engine throws. */
@@ -270,7 +277,7 @@ export class Engine implements ReadHost {
     this.writes.abandon(reason)
     this.#flusher.stop(reason)
     this.#abort.abort(reason)
-    this.#fenceTimer?.cancel()
+    this.#fenceCheck.cancel()
     this.gc.abandon(reason)
     this.origins.abandon(reason)
   }
@@ -302,7 +309,7 @@ export class Engine implements ReadHost {
   }
 
   async #close(): Promise<void> {
-    this.#fenceTimer?.cancel()
+    this.#fenceCheck.cancel()
     this.compactor.stopOffers()
     const deadlineMs = this.#deadlineMs()
     let problem: unknown
@@ -439,33 +446,6 @@ export class Engine implements ReadHost {
     const own = this.#log?.position(flushedSeq)
     const others = flushedSeq >= this.#replayedSeq ? [] : current.walEpochs.filter(({ epoch }) => epoch !== own?.epoch)
     return own === undefined ? others : [...others, own]
-  }
-
-  /** While there are new acknowledged writes that are not flushed, looks from time to time whether they still count. */
-  #armFenceCheck(): void {
-    const { clock, fenceCheckIntervalMs } = this.settings
-    this.#fenceTimer = clock.setTimer(
-      fenceCheckIntervalMs,
-      () => {
-        void this.#checkFence().finally(() => {
-          if (this.#state === 'open') this.#armFenceCheck()
-        })
-      },
-      { unref: true },
-    )
-  }
-
-  async #checkFence(): Promise<void> {
-    const { lastSeq } = this.writes
-    const { current } = this.versions
-    if (this.#state !== 'open' || lastSeq === this.#fenceCheckedSeq || lastSeq <= current.flushedSeq) return
-    try {
-      await this.versions.verifyOwnership(this.#abort.signal)
-      this.#fenceCheckedSeq = lastSeq
-    } catch (error) {
-      if (isMoraineError(error, 'FENCED')) this.fail(error)
-      else if (this.#state === 'open') this.#emit('error', { error: asMoraineError(error), willRetry: true })
-    }
   }
 
   /** Work that may be the first to notice the new owner: from then on nothing may be acknowledged. */
