@@ -2,7 +2,9 @@ import { ByteReader, ByteWriter, crc32c, MoraineError } from '@moraine/base'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { type FileId, isFileId, isJobId } from '../layout/object-names.ts'
 import { type BaseReference, type CheckpointRecord, type CompactionJob, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
-import { type Origin, originKey, type OriginPin } from './origin.ts'
+import type { Origin, OriginPin } from './origin.ts'
+import { decodeOrigin, encodeOrigin, shared } from './origin-codec.ts'
+import { contentFlags, decodeContents, encodeContents } from './table-contents-codec.ts'
 import type { TableFile } from './table-file.ts'
 import { LEVEL_COUNT } from './version.ts'
 import type { LeveledFile } from './version-edit.ts'
@@ -198,45 +200,34 @@ const PART_ORIGIN = 1
 const PART_SIBLING = 2
 const PART_GTE = 4
 const PART_LT = 8
+const PART_CONTENTS = 16
 
-/** Whose table it is and which part of it counts; one zero byte for a whole table of our own. */
-function encodePart(writer: ByteWriter, { origin, range }: TableFile): void {
+/** Whose table it is, which part of it counts, and what is in it beside plain entries; one zero byte for none of that. */
+function encodePart(writer: ByteWriter, file: TableFile): void {
+  const { origin, range } = file
   const sibling = origin?.place.kind === 'sibling'
+  const contents = contentFlags(file)
   writer.u8(
     (origin === undefined ? 0 : PART_ORIGIN) |
       (sibling ? PART_SIBLING : 0) |
       (range?.gte === undefined ? 0 : PART_GTE) |
-      (range?.lt === undefined ? 0 : PART_LT),
+      (range?.lt === undefined ? 0 : PART_LT) |
+      (contents === 0 ? 0 : PART_CONTENTS),
   )
   if (origin !== undefined) encodeOrigin(writer, origin)
   if (range?.gte !== undefined) writer.sized(range.gte)
   if (range?.lt !== undefined) writer.sized(range.lt)
+  if (contents !== 0) encodeContents(writer, file, contents)
 }
 
 /** @param origins those met so far: tables of one origin share one object, so that looking through them is cheap */
-function decodePart(reader: ByteReader, origins: Map<string, Origin>): Pick<TableFile, 'origin' | 'range'> {
+function decodePart(reader: ByteReader, origins: Map<string, Origin>, name: string): Partial<TableFile> {
   const flags = reader.u8()
   const origin = (flags & PART_ORIGIN) === 0 ? undefined : shared(origins, decodeOrigin(reader, (flags & PART_SIBLING) !== 0))
   const gte = (flags & PART_GTE) === 0 ? undefined : reader.sized()
   const lt = (flags & PART_LT) === 0 ? undefined : reader.sized()
-  return { origin, range: gte === undefined && lt === undefined ? undefined : { gte, lt } }
-}
-
-function encodeOrigin(writer: ByteWriter, { databaseId, place }: Origin): void {
-  writer.text(databaseId).text(place.kind === 'sibling' ? place.prefix : place.url)
-}
-
-function decodeOrigin(reader: ByteReader, sibling: boolean): Origin {
-  const databaseId = reader.text()
-  const where = reader.text()
-  return { databaseId, place: sibling ? { kind: 'sibling', prefix: where } : { kind: 'url', url: where } }
-}
-
-function shared(origins: Map<string, Origin>, origin: Origin): Origin {
-  const key = originKey(origin)
-  const known = origins.get(key)
-  if (known === undefined) origins.set(key, origin)
-  return known ?? origin
+  const range = gte === undefined && lt === undefined ? undefined : { gte, lt }
+  return { origin, range, ...((flags & PART_CONTENTS) !== 0 && decodeContents(reader, origins, name)) }
 }
 
 function encodeOriginPins(writer: ByteWriter, pins: readonly OriginPin[]): void {
@@ -286,7 +277,7 @@ function decodeFiles(bytes: Uint8Array, name: string): LeveledFile[] {
         largestSeq: reader.varint(),
         rawBytes: reader.varint(),
         createdAtMs: reader.varint(),
-        ...decodePart(reader, origins),
+        ...decodePart(reader, origins, name),
       },
     })
   }

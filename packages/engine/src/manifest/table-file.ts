@@ -1,6 +1,7 @@
 import { compareBytes, compareRanges } from '@moraine/base'
 import type { KeyRange } from '../key/key-range.ts'
 import type { FileId } from '../layout/object-names.ts'
+import type { BlobLink } from './blob-link.ts'
 import type { Origin } from './origin.ts'
 
 /**
@@ -19,7 +20,7 @@ export interface TableFile {
   readonly deletionCount: number
   /**
    * Bounds of the user keys that count: both are included, but for a table restricted by `range`, whose `largestKey` is
-   * excluded when it equals `range.lt`.
+   * excluded when it equals `range.lt`, and for one that says `largestKeyExcluded`.
    */
   readonly smallestKey: Uint8Array
   readonly largestKey: Uint8Array
@@ -29,6 +30,16 @@ export interface TableFile {
   readonly rawBytes: number
   /** Wall-clock milliseconds since the Unix epoch; for display, and for when a table is old enough to be rewritten. */
   readonly createdAtMs: number
+  /** Range tombstones among the entries; `smallestKey` and `largestKey` cover their ranges. Absent: none. */
+  readonly rangeTombstoneCount?: number | undefined
+  /** `largestKey` is the end of a range tombstone: no key of the table equals it. */
+  readonly largestKeyExcluded?: boolean | undefined
+  /** Every put and merge begins with an envelope: `batch/envelope.ts`. */
+  readonly enveloped?: boolean | undefined
+  /** From this wall-clock millisecond on no entry of the table is to be seen; absent when some never expire. */
+  readonly expiresAtMs?: number | undefined
+  /** The blob files that hold values of the table; absent: none. */
+  readonly blobs?: readonly BlobLink[] | undefined
   /** The database that wrote the table; undefined for this one. */
   readonly origin?: Origin | undefined
   /** Only these keys of the table belong to the version; the others are not to be seen. */
@@ -36,7 +47,7 @@ export interface TableFile {
 }
 
 /** The part of the key space that a table may hold keys of. */
-export type KeySpan = Pick<TableFile, 'smallestKey' | 'largestKey' | 'range'>
+export type KeySpan = Pick<TableFile, 'smallestKey' | 'largestKey' | 'largestKeyExcluded' | 'range'>
 
 /** True when every key of the table lies before `key[keyStart, keyEnd)`. */
 export function endsBefore(file: KeySpan, key: Uint8Array, keyStart: number, keyEnd: number): boolean {
@@ -64,13 +75,14 @@ export function restrictFile(file: TableFile, range: KeyRange): TableFile | unde
   const cut = lt !== undefined && compareBytes(file.largestKey, lt) >= 0
   const largestKey = cut ? lt : file.largestKey
   const order = compareBytes(smallestKey, largestKey)
-  if (order > 0 || (order === 0 && cut)) return undefined
+  if (order > 0 || (order === 0 && (cut || file.largestKeyExcluded === true))) return undefined
   // The same object when nothing is lost: whoever compares parts of tables compares objects.
   if (smallestKey === file.smallestKey && (!cut || lt === file.range?.lt)) return file
   return { ...file, smallestKey, largestKey, range: { gte, lt } }
 }
 
 function largestKeyExcluded(file: KeySpan): boolean {
+  if (file.largestKeyExcluded === true) return true
   const lt = file.range?.lt
   return lt !== undefined && compareBytes(lt, file.largestKey) === 0
 }
