@@ -84,6 +84,6 @@ describe.each([
 test('rocksdb-7.8-range-deletion.sst has no entries and one range deletion', async () => {
   const reader = await open('rocksdb-7.8-range-deletion.sst')
   expect(await list(reader)).toEqual([])
-  const [deletion] = await reader.rangeDeletions()
-  expect(deletion).toMatchObject({ kind: EntryKind.deleteRange, key: utf8Encode('key0020'), value: utf8Encode('key0030') })
+  expect(reader.metadata.rangeTombstones).toMatchObject([{ start: utf8Encode('key0020'), end: utf8Encode('key0030') }])
+  expect(await reader.check()).toEqual({ problems: [], blockCount: 0, entryCount: 1 })
 })

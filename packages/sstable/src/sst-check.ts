@@ -1,8 +1,9 @@
-import { equalBytes, isMoraineError, printableBytes } from '@moraine/base'
+import { compareBytes, equalBytes, isMoraineError, printableBytes } from '@moraine/base'
 import type { DataBlock } from './block/data-block.ts'
 import { EntryKind } from './entry-kind.ts'
 import { filterHash } from './filter/key-filter.ts'
 import { KEY_TRAILER_BYTES } from './format/internal-key.ts'
+import { inTableOrder, type RangeTombstone } from './range-tombstone/range-tombstone.ts'
 import type { SstMetadata } from './sst-metadata.ts'
 
 /** The result of reading a table from end to end. */
@@ -10,6 +11,7 @@ export interface SstCheck {
   /** Whole sentences; empty when the table is sound. */
   readonly problems: readonly string[]
   readonly blockCount: number
+  /** Range tombstones included. */
   readonly entryCount: number
 }
 
@@ -28,6 +30,7 @@ export async function checkSst(table: CheckableSst): Promise<SstCheck> {
   const problems: string[] = []
   const { blockCount } = table.metadata.index
   const tally = new Tally(table.metadata, problems)
+  for (const tombstone of table.metadata.rangeTombstones) tally.addRangeTombstone(tombstone)
   for (let i = 0; i < blockCount; i++) {
     try {
       tally.addBlock(await table.readBlock(i))
@@ -53,6 +56,8 @@ class Tally {
   #largestSeq = 0
   #firstKey: Uint8Array | undefined
   #lastKey: Uint8Array | undefined
+  #smallestStart: Uint8Array | undefined
+  #largestEnd: Uint8Array | undefined
   #filteredOut = 0
 
   constructor(metadata: SstMetadata, problems: string[]) {
@@ -81,22 +86,43 @@ class Tally {
     this.#lastKey = keyBytes.slice(block.keyStart(entryCount - 1), block.keyEnd(entryCount - 1))
   }
 
+  /** Range tombstones count among entries and deletions, though they stand in a block of their own. */
+  addRangeTombstone({ start, end, seq }: RangeTombstone): void {
+    this.entryCount++
+    this.#deletionCount++
+    this.#rawKeyBytes += start.length + KEY_TRAILER_BYTES
+    this.#rawValueBytes += end.length
+    this.#smallestSeq = Math.min(this.#smallestSeq, seq)
+    this.#largestSeq = Math.max(this.#largestSeq, seq)
+    if (this.#smallestStart === undefined || compareBytes(start, this.#smallestStart) < 0) this.#smallestStart = start
+    if (this.#largestEnd === undefined || compareBytes(end, this.#largestEnd) > 0) this.#largestEnd = end
+  }
+
   compare(): void {
-    const { properties, index } = this.#metadata
-    // RocksDB counts its range tombstones among entries and deletions, though they stand in a block of their own.
-    const ranges = properties.rangeDeletionCount
-    this.#expect('entries', this.entryCount, properties.entryCount - ranges)
-    this.#expect('deletions', this.#deletionCount, properties.deletionCount - ranges)
+    const { properties, index, rangeTombstones } = this.#metadata
+    // RocksDB promises no order in its files for ingestion.
+    if (properties.engineVersion !== undefined && !inTableOrder(rangeTombstones)) {
+      this.#problems.push('the range tombstones are not in order')
+    }
+    this.#expect('range tombstones', rangeTombstones.length, properties.rangeDeletionCount)
+    this.#expect('entries', this.entryCount, properties.entryCount)
+    this.#expect('deletions', this.#deletionCount, properties.deletionCount)
     this.#expect('merge operands', this.#mergeCount, properties.mergeCount)
     this.#expect('data blocks', index.blockCount, properties.dataBlockCount)
-    if (ranges === 0) {
-      this.#expect('key bytes', this.#rawKeyBytes, properties.rawKeyBytes)
-      this.#expect('value bytes', this.#rawValueBytes, properties.rawValueBytes)
-    }
+    this.#expect('key bytes', this.#rawKeyBytes, properties.rawKeyBytes)
+    this.#expect('value bytes', this.#rawValueBytes, properties.rawValueBytes)
     this.#expect('as smallest sequence number', this.#smallestSeq, properties.smallestSeq)
     this.#expect('as largest sequence number', this.#largestSeq, properties.largestSeq)
-    this.#expectKey('first', this.#firstKey, properties.smallestKey)
-    this.#expectKey('last', this.#lastKey, properties.largestKey)
+    const startsWithRange =
+      this.#smallestStart !== undefined && (this.#firstKey === undefined || compareBytes(this.#smallestStart, this.#firstKey) < 0)
+    const endsWithRange =
+      this.#largestEnd !== undefined && (this.#lastKey === undefined || compareBytes(this.#largestEnd, this.#lastKey) > 0)
+    this.#expectKey('first', startsWithRange ? this.#smallestStart : this.#firstKey, properties.smallestKey)
+    this.#expectKey('last', endsWithRange ? this.#largestEnd : this.#lastKey, properties.largestKey)
+    if (properties.largestKey !== undefined && endsWithRange !== properties.largestKeyExcluded) {
+      const end = endsWithRange ? 'the end of a range tombstone' : 'a key of its own'
+      this.#problems.push(`the last key of the table is ${end}, its properties say otherwise`)
+    }
     if (this.#filteredOut > 0) this.#problems.push(`the filter denies ${this.#filteredOut} entries that are there`)
   }
 

@@ -9,6 +9,7 @@ import { filterHash } from './filter/key-filter.ts'
 import { openBlock, writeBlockTrailer } from './format/block-trailer.ts'
 import { ChecksumType } from './format/checksum.ts'
 import { decodeFooter, FOOTER_BYTES } from './format/footer.ts'
+import type { RandomAccess } from './random-access.ts'
 import { SstReader } from './sst-reader.ts'
 import type { SstSummary } from './sst-summary.ts'
 import { parseSstTail } from './sst-tail.ts'
@@ -17,7 +18,12 @@ import { defaultSstWriterSettings, type SstWriterSettings } from './sst-writer-s
 
 const NAME = 'damaged.sst'
 
-function write(settings: Partial<SstWriterSettings>): { file: Uint8Array; summary: SstSummary } {
+/** How a table is written, and how many range tombstones it has. */
+interface Shape extends Partial<SstWriterSettings> {
+  readonly tombstones?: number
+}
+
+function write({ tombstones = 0, ...settings }: Shape): { file: Uint8Array; summary: SstSummary } {
   const chunks: Uint8Array[] = []
   const writer = new SstWriter({ ...defaultSstWriterSettings, blockSizeBytes: 200, ...settings }, (chunk) => chunks.push(chunk))
   for (let i = 0; i < 40; i++) {
@@ -27,6 +33,7 @@ function write(settings: Partial<SstWriterSettings>): { file: Uint8Array; summar
       writer.add(key, 0, key.length, seq, EntryKind.put, value, 0, value.length)
     }
   }
+  for (let i = 0; i < tombstones; i++) writer.addRangeTombstone(utf8Encode(`key00${i}`), utf8Encode(`key01${i}`), 2 + (i % 3))
   const summary = writer.finish()
   return { file: new Uint8Array(Buffer.concat(chunks)), summary }
 }
@@ -36,6 +43,7 @@ function answers(file: Uint8Array, tailOffset: number): string {
   const metadata = parseSstTail(file.slice(tailOffset), { name: NAME, sizeBytes: file.length, tailOffset })
   const { index, filter } = metadata
   const lines: string[] = [JSON.stringify({ ...metadata.properties, raw: [...metadata.properties.raw] })]
+  for (const { start, end, seq } of metadata.rangeTombstones) lines.push(`[${start}, ${end}) ${seq}`)
   for (let i = 0; i < index.blockCount; i++) {
     const offset = index.blockOffset(i)
     const block = decodeBlock(file.slice(offset, offset + index.blockLength(i)), metadata, i, NAME)
@@ -49,10 +57,13 @@ function answers(file: Uint8Array, tailOffset: number): string {
   return lines.join('\n')
 }
 
+function accessOf(file: Uint8Array): RandomAccess {
+  return { sizeBytes: file.length, read: async (at, size) => file.slice(at, at + size) }
+}
+
 async function readerAnswers(file: Uint8Array): Promise<string> {
-  const access = { sizeBytes: file.length, read: async (at: number, size: number) => file.slice(at, at + size) }
-  const reader = await SstReader.open(access, NAME)
-  const lines: string[] = []
+  const reader = await SstReader.open(accessOf(file), NAME)
+  const lines = reader.metadata.rangeTombstones.map(({ start, end, seq }) => `[${start}, ${end}) ${seq}`)
   for await (const { key, seq, kind, value } of reader.entries()) lines.push(`${key} ${seq} ${kind} ${value}`)
   const { problems } = await reader.check()
   return [...lines, ...problems].join('\n')
@@ -77,8 +88,9 @@ async function readerOutcome(file: Uint8Array): Promise<string | undefined> {
   }
 }
 
-const SETTINGS: Partial<SstWriterSettings>[] = [
+const SETTINGS: Shape[] = [
   { compression: 'none' },
+  { compression: 'none', tombstones: 7, enveloped: true },
   { compression: 'lz4', filterBitsPerKey: 0, blockSizeBytes: 600 },
   ...(zstdAvailable ? [{ compression: 'zstd' as const, blockSizeBytes: 900 }] : []),
 ]
@@ -137,11 +149,12 @@ describe.each(SETTINGS)('a table with %o', (settings) => {
     const random = new SeededRandom(2)
     const footer = decodeFooter(file, NAME)
     const { index } = parseSstTail(file.slice(summary.tailOffset), { name: NAME, ...summary })
+    const reader = await SstReader.open(accessOf(file), NAME)
     const places = [
       [footer.index.offset, footer.index.size],
       [footer.metaindex.offset, footer.metaindex.size],
       ...Array.from({ length: index.blockCount }, (_, i) => [index.blockOffset(i), index.blockLength(i) - 5]),
-      [summary.tailOffset, footer.metaindex.offset - 5 - summary.tailOffset],
+      ...[...reader.metaBlocks.values()].map(({ offset, size }) => [offset, size]),
     ] as [number, number][]
     for (let round = 0; round < 3000; round++) {
       const forged = file.slice()

@@ -8,8 +8,10 @@ import { BlockIndexCollector, type IndexEncoding, visitIndex } from './index/par
 import { BYTEWISE_COMPARATOR, PROPERTIES_BLOCK_NAME } from './properties/property-names.ts'
 import { decodeProperties } from './properties/sst-properties.ts'
 import type { RandomAccess } from './random-access.ts'
+import { decodeRangeTombstones, RANGE_TOMBSTONES_BLOCK_NAME } from './range-tombstone/range-tombstone-block.ts'
+import { NO_RANGE_TOMBSTONES } from './range-tombstone/range-tombstone.ts'
 import type { SstMetadata } from './sst-metadata.ts'
-import { decodeMetaindex, metadataMemoryBytes } from './sst-tail.ts'
+import { decodeMetaindex, metadataOf } from './sst-tail.ts'
 
 /** What is read at the end of a file whose metadata may start anywhere. */
 const FIRST_READ_BYTES = 64 * 1024
@@ -75,13 +77,12 @@ export async function openSst(access: RandomAccess, name: string): Promise<Opene
   const index = collector.finish()
   const filterHandle = metaBlocks.get(FILTER_BLOCK_NAME)
   const filter = filterHandle === undefined ? undefined : decodeFilter(await open(filterHandle, 'the filter block'), name)
-  const metadata = {
-    index,
-    filter,
-    properties,
-    checksumType: footer.checksumType,
-    memoryBytes: metadataMemoryBytes(index, filter, properties),
-  }
+  const tombstonesHandle = metaBlocks.get(RANGE_TOMBSTONES_BLOCK_NAME)
+  const rangeTombstones =
+    tombstonesHandle === undefined
+      ? NO_RANGE_TOMBSTONES
+      : decodeRangeTombstones(await open(tombstonesHandle, 'the block of range tombstones'), name)
+  const metadata = metadataOf({ index, filter, properties, rangeTombstones, checksumType: footer.checksumType })
   return { footer, metadata, metaBlocks, dataEnd: collector.end }
 }
 

@@ -1,6 +1,5 @@
 import { compareRanges } from '@moraine/base'
 import type { DataBlock } from './block/data-block.ts'
-import { decodeDataBlock } from './block/data-block-decoder.ts'
 import { decodeAnyBlock } from './block/decode-block.ts'
 import type { BlockHandle } from './format/block-handle.ts'
 import { BLOCK_TRAILER_BYTES, openBlock } from './format/block-trailer.ts'
@@ -11,9 +10,6 @@ import type { RandomAccess } from './random-access.ts'
 import { checkSst, type SstCheck } from './sst-check.ts'
 import type { SstMetadata } from './sst-metadata.ts'
 import { type OpenedSst, openSst, readExactly } from './sst-open.ts'
-
-/** RocksDB's metaindex name of the range tombstones: keys are starts, values are ends. */
-const RANGE_DELETIONS_BLOCK_NAME = 'rocksdb.range_del'
 
 /** An entry with arrays of its own. `kind` may be one that Moraine does not write. */
 export interface SstEntry {
@@ -92,15 +88,10 @@ export class SstReader {
     return openBlock(bytes, 0, length, this.footer.checksumType, this.name, `block ${blockName}`)
   }
 
-  /** Range tombstones: the key is the first key deleted, the value is the end, excluded. */
-  async rangeDeletions(): Promise<SstEntry[]> {
-    const content = await this.readMetaBlock(RANGE_DELETIONS_BLOCK_NAME)
-    if (content === undefined) return []
-    const block = decodeDataBlock(content, this.name, 'the range deletion block')
-    return Array.from({ length: block.entryCount }, (_, i) => entryAt(block, i))
-  }
-
-  /** Entries of the range in internal order, or in the reverse of it. Every block is verified as it is read. */
+  /**
+   * Entries of the range in internal order, or in the reverse of it. Every block is verified as it is read. Range
+   * tombstones are not among them: `metadata` has them.
+   */
   async *entries(range: SstRange = {}): AsyncGenerator<SstEntry, void, undefined> {
     const { from, to } = range
     const { index } = this.metadata

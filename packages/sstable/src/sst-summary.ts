@@ -5,14 +5,18 @@ export interface SstSummary {
   readonly tailOffset: number
   /** CRC-32C of the bytes [tailOffset, sizeBytes). */
   readonly tailCrc32c: number
+  /** Range tombstones are counted as entries and as deletions. */
   readonly entryCount: number
   readonly deletionCount: number
-  /** User keys, in arrays of their own. */
+  readonly rangeTombstoneCount: number
+  /** User keys, in arrays of their own. Keys and sequence numbers cover the range tombstones, too. */
   readonly smallestKey: Uint8Array
   readonly largestKey: Uint8Array
+  /** The largest key is the end of a range tombstone, which lies above every key of an entry. */
+  readonly largestKeyExcluded: boolean
   readonly smallestSeq: number
   readonly largestSeq: number
-  /** Internal keys: user keys and eight bytes each. */
+  /** Internal keys: user keys and eight bytes each. The value of a range tombstone is its end. */
   readonly rawKeyBytes: number
   readonly rawValueBytes: number
   readonly dataBlockCount: number

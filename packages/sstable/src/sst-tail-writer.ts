@@ -7,8 +7,9 @@ import type { BlockHandle } from './format/block-handle.ts'
 import { BLOCK_TRAILER_BYTES } from './format/block-trailer.ts'
 import { ChecksumType } from './format/checksum.ts'
 import { encodeFooter, FORMAT_VERSION } from './format/footer.ts'
-import { BYTEWISE_COMPARATOR, PROPERTIES_BLOCK_NAME, PropertyName } from './properties/property-names.ts'
+import { BYTEWISE_COMPARATOR, ENVELOPED_VALUES, PROPERTIES_BLOCK_NAME, PropertyName } from './properties/property-names.ts'
 import { PropertyWriter } from './properties/property-writer.ts'
+import { RANGE_TOMBSTONES_BLOCK_NAME } from './range-tombstone/range-tombstone-block.ts'
 import type { SstSummary } from './sst-summary.ts'
 import type { SstWriterSettings } from './sst-writer-settings.ts'
 
@@ -17,13 +18,22 @@ export interface SstContents extends Omit<SstSummary, 'sizeBytes' | 'tailOffset'
   readonly mergeCount: number
 }
 
-/** Everything behind the data blocks, which end at `tailOffset`: filter, properties, metaindex, index, footer. */
+/** The blocks of a tail as far as they are made of more than counts; each but the filter with its trailer. */
+export interface TailBlocks {
+  readonly filter: KeyFilter | undefined
+  readonly rangeTombstones: Uint8Array | undefined
+  readonly index: Uint8Array
+}
+
+/**
+ * Everything behind the data blocks, which end at `tailOffset`: filter, range tombstones, properties, metaindex, index,
+ * footer.
+ */
 export function encodeSstTail(
   settings: SstWriterSettings,
   contents: SstContents,
   tailOffset: number,
-  filter: KeyFilter | undefined,
-  index: Uint8Array,
+  { filter, rangeTombstones, index }: TailBlocks,
 ): Uint8Array {
   const parts: Uint8Array[] = []
   let offset = tailOffset
@@ -35,12 +45,14 @@ export function encodeSstTail(
   }
   const filterBlock = filter === undefined ? undefined : encodeFilter(filter)
   const filterHandle = filterBlock === undefined ? undefined : append(filterBlock)
+  const tombstonesHandle = rangeTombstones === undefined ? undefined : append(rangeTombstones)
   const properties = encodeProperties(settings, contents, tailOffset, filterBlock?.length ?? 0, index.length)
   const propertiesHandle = append(properties)
 
   const metaindex = new BlockBuilder(1)
   if (filterHandle !== undefined) metaindex.add(utf8Encode(FILTER_BLOCK_NAME), encodeHandle(filterHandle))
   metaindex.add(utf8Encode(PROPERTIES_BLOCK_NAME), encodeHandle(propertiesHandle))
+  if (tombstonesHandle !== undefined) metaindex.add(utf8Encode(RANGE_TOMBSTONES_BLOCK_NAME), encodeHandle(tombstonesHandle))
   const metaindexHandle = append(metaindex.finish())
   const indexHandle = append(index)
   parts.push(
@@ -79,7 +91,7 @@ function encodeProperties(
     .number(PropertyName.filterEntryCount, 0)
     .number(PropertyName.deletionCount, contents.deletionCount)
     .number(PropertyName.mergeCount, contents.mergeCount)
-    .number(PropertyName.rangeDeletionCount, 0)
+    .number(PropertyName.rangeDeletionCount, contents.rangeTombstoneCount)
     .number(PropertyName.formatVersion, 0)
     .number(PropertyName.fixedKeyLength, 0)
     .number(PropertyName.indexKeyIsUserKey, 0)
@@ -99,6 +111,8 @@ function encodeProperties(
     .number(PropertyName.largestSeq, contents.largestSeq)
     .text(PropertyName.engineVersion, settings.engineVersion)
     .text(PropertyName.filter, filterSizeBytes > 0 ? FILTER_BLOCK_NAME : 'none')
+  if (contents.largestKeyExcluded) writer.text(PropertyName.largestKeyExcluded, '1')
+  if (settings.enveloped === true) writer.text(PropertyName.values, ENVELOPED_VALUES)
   if (settings.databaseId !== undefined) writer.text(PropertyName.databaseId, settings.databaseId)
   if (settings.externalFile === true) {
     writer.fixed32(PropertyName.externalVersion, EXTERNAL_FILE_VERSION).fixed64(PropertyName.externalGlobalSeq, 0)

@@ -1,22 +1,22 @@
 import { ByteReader, crc32c, isMoraineError, utf8Decode } from '@moraine/base'
 import { BlockCursor } from './block/block-cursor.ts'
 import { decodeFilter, FILTER_BLOCK_NAME } from './filter/filter-codec.ts'
-import type { KeyFilter } from './filter/key-filter.ts'
 import type { BlockHandle } from './format/block-handle.ts'
 import { BLOCK_TRAILER_BYTES, openBlock } from './format/block-trailer.ts'
 import { ChecksumType } from './format/checksum.ts'
 import { corruption } from './format/corruption.ts'
 import { decodeFooter, FOOTER_BYTES, FORMAT_VERSION } from './format/footer.ts'
-import type { BlockIndex } from './index/block-index.ts'
 import { BlockIndexCollector, PLAIN_INDEX, visitIndex } from './index/parse-index.ts'
 import { BYTEWISE_COMPARATOR, PROPERTIES_BLOCK_NAME } from './properties/property-names.ts'
-import { decodeProperties, type SstProperties } from './properties/sst-properties.ts'
+import { decodeProperties } from './properties/sst-properties.ts'
+import { decodeRangeTombstones, RANGE_TOMBSTONES_BLOCK_NAME } from './range-tombstone/range-tombstone-block.ts'
+import { inTableOrder, NO_RANGE_TOMBSTONES, rangeTombstonesMemoryBytes } from './range-tombstone/range-tombstone.ts'
 import type { SstMetadata, SstSource } from './sst-metadata.ts'
 
 /**
  * Opens a table that Moraine wrote from its bytes [tailOffset, sizeBytes). Verifies every checksum, that the parts lie
- * inside the tail, that the data blocks fill [0, tailOffset) without a gap, and that the properties agree with the
- * index. Anything else is CORRUPTION, and the message names the file.
+ * inside the tail, that the data blocks fill [0, tailOffset) without a gap, that range tombstones are in order, and that
+ * the properties agree with the index and the tombstones. Anything else is CORRUPTION, and the message names the file.
  */
 export function parseSstTail(tail: Uint8Array, source: SstSource): SstMetadata {
   const { name, sizeBytes, tailOffset } = source
@@ -60,6 +60,17 @@ function parse(tail: Uint8Array, source: SstSource): SstMetadata {
   }
   const filter = filterHandle === undefined ? undefined : decodeFilter(open(filterHandle, 'the filter block'), name)
 
+  const tombstonesHandle = metaindex.get(RANGE_TOMBSTONES_BLOCK_NAME)
+  const rangeTombstones =
+    tombstonesHandle === undefined
+      ? NO_RANGE_TOMBSTONES
+      : decodeRangeTombstones(open(tombstonesHandle, 'the block of range tombstones'), name)
+  if (!inTableOrder(rangeTombstones)) throw corruption(name, 'its range tombstones are not in order')
+  if (rangeTombstones.length !== properties.rangeDeletionCount) {
+    const stated = properties.rangeDeletionCount
+    throw corruption(name, `it has ${rangeTombstones.length} range tombstones, its properties say ${stated}`)
+  }
+
   const collector = new BlockIndexCollector(name, tailOffset)
   visitIndex(open(footer.index, 'the index block'), PLAIN_INDEX, name, (key, length, seq, handle) => {
     if (handle.offset !== collector.end) throw corruption(name, `its data blocks leave a gap at ${collector.end}`)
@@ -69,18 +80,20 @@ function parse(tail: Uint8Array, source: SstSource): SstMetadata {
   if (collector.end !== tailOffset || index.blockCount !== properties.dataBlockCount) {
     throw corruption(name, `its index has ${index.blockCount} blocks up to ${collector.end}, not what its properties say`)
   }
-  const memoryBytes = metadataMemoryBytes(index, filter, properties)
-  return { index, filter, properties, checksumType: footer.checksumType, memoryBytes }
+  return metadataOf({ index, filter, properties, rangeTombstones, checksumType: footer.checksumType })
 }
 
 /** Objects around the arrays, roughly. */
 const METADATA_OVERHEAD_BYTES = 1500
 const PROPERTY_OVERHEAD_BYTES = 150
 
-export function metadataMemoryBytes(index: BlockIndex, filter: KeyFilter | undefined, properties: SstProperties): number {
-  let bytes = index.memoryBytes + (filter?.memoryBytes ?? 0) + METADATA_OVERHEAD_BYTES
-  for (const value of properties.raw.values()) bytes += value.byteLength + PROPERTY_OVERHEAD_BYTES
-  return bytes
+/** What an opened table is, from what was read of it. */
+export function metadataOf(parts: Omit<SstMetadata, 'enveloped' | 'memoryBytes'>): SstMetadata {
+  const { index, filter, properties, rangeTombstones } = parts
+  let memoryBytes = index.memoryBytes + (filter?.memoryBytes ?? 0) + METADATA_OVERHEAD_BYTES
+  memoryBytes += rangeTombstonesMemoryBytes(rangeTombstones)
+  for (const value of properties.raw.values()) memoryBytes += value.byteLength + PROPERTY_OVERHEAD_BYTES
+  return { ...parts, enveloped: properties.enveloped, memoryBytes }
 }
 
 /** Handles of the blocks that are neither data nor index, by name. */

@@ -14,6 +14,8 @@ export interface SstWriterSettings {
   readonly databaseId?: string
   /** Adds what RocksDB wants to see in a file that it ingests. Every sequence number must be 0. */
   readonly externalFile?: boolean
+  /** Declares to every reader that the value of each put and merge begins with an envelope of the engine. */
+  readonly enveloped?: boolean
   /** Written as they are into the properties block; names of their own prefix, please. */
   readonly userProperties?: Readonly<Record<string, string>>
 }

@@ -1,4 +1,4 @@
-import { crc32c, maskCrc32c, MoraineError, printableBytes } from '@moraine/base'
+import { compareBytes, crc32c, maskCrc32c, MoraineError, printableBytes } from '@moraine/base'
 import { DataBlockBuilder } from './block/data-block-builder.ts'
 import { ChunkedOutput } from './chunked-output.ts'
 import { CompressionType } from './compression/compression-type.ts'
@@ -11,8 +11,9 @@ import { BLOCK_TRAILER_BYTES, writeBlockTrailer } from './format/block-trailer.t
 import { KEY_TRAILER_BYTES } from './format/internal-key.ts'
 import { MAX_ENTRY_BYTES } from './format/limits.ts'
 import { IndexBuilder } from './index/index-builder.ts'
+import { RangeTombstoneCollector } from './range-tombstone/range-tombstone-collector.ts'
 import type { SstSummary } from './sst-summary.ts'
-import { encodeSstTail } from './sst-tail-writer.ts'
+import { encodeSstTail, type SstContents } from './sst-tail-writer.ts'
 import type { SstWriterSettings } from './sst-writer-settings.ts'
 
 /** Blocks above this are stored raw: compressing them would stop everything else for too long. */
@@ -22,8 +23,8 @@ const MAX_COMPRESSED_BLOCK_BYTES = 64 * 1024 * 1024
 const STREAMED_VALUE_BYTES = MAX_COMPRESSED_BLOCK_BYTES
 
 /**
- * Writes one table: entries come in internal order (user key ascending, then sequence number descending), chunks of
- * the file go out as they fill. Nothing of an argument of `add` is kept.
+ * Writes one table: entries come in internal order (user key ascending, then sequence number descending), range
+ * tombstones in any order and at any time. Chunks of the file go out as they fill. Nothing of an argument is kept.
  */
 export class SstWriter {
   readonly #settings: SstWriterSettings
@@ -32,6 +33,7 @@ export class SstWriter {
   readonly #index: IndexBuilder
   readonly #hashes: HashCollector | undefined
   readonly #blockSizeBytes: number
+  readonly #tombstones = new RangeTombstoneCollector()
   #compressed = new Uint8Array(64 * 1024)
   #lastKey = new Uint8Array(256)
   #lastKeyLength = 0
@@ -56,14 +58,16 @@ export class SstWriter {
     this.#blockSizeBytes = settings.blockSizeBytes
   }
 
+  /** Entries and range tombstones added so far. */
   get entryCount(): number {
-    return this.#entryCount
+    return this.#entryCount + this.#tombstones.count
   }
 
   /** Size of the file if it were finished now; compression of the open block is not foreseen. */
   get estimatedSizeBytes(): number {
     const filter = (this.#hashes?.count ?? 0) * (this.#settings.filterBitsPerKey / 8)
-    return this.#output.length + this.#block.length + this.#index.sizeBytes + Math.ceil(filter) + TAIL_ESTIMATE_BYTES
+    const tail = this.#index.sizeBytes + Math.ceil(filter) + this.#tombstones.sizeBytes + TAIL_ESTIMATE_BYTES
+    return this.#output.length + this.#block.length + tail
   }
 
   /**
@@ -96,9 +100,7 @@ export class SstWriter {
     if (!ordered || !storable || keyLength + valueLength > MAX_ENTRY_BYTES || this.#finished) {
       throw this.#refusal(key.subarray(keyStart, keyEnd), seq, kind, ordered)
     }
-    if (this.#settings.externalFile === true && seq !== 0) {
-      throw new MoraineError('INTERNAL', `an external table takes sequence number 0 only, not ${seq}`)
-    }
+    this.#expectSeqOfFile(seq)
 
     const block = this.#block
     if (block.entryCount > 0 && block.sizeBytes + keyLength - shared + valueLength + ENTRY_ESTIMATE > this.#blockSizeBytes) {
@@ -126,33 +128,70 @@ export class SstWriter {
     this.#rawValueBytes += valueLength
   }
 
-  /** Writes what is left and the metadata. At least one entry must have been added. */
-  finish(): SstSummary {
-    if (this.#finished || this.#entryCount === 0) {
+  /**
+   * Deletes every version with a smaller sequence number of a key in [start, end), in this table and in older ones. In
+   * any order, before or after entries of the range; ranges may overlap. INTERNAL: start is not below end.
+   */
+  addRangeTombstone(start: Uint8Array, end: Uint8Array, seq: number): void {
+    if (this.#finished) throw new MoraineError('INTERNAL', 'a range tombstone comes after the table was finished')
+    this.#expectSeqOfFile(seq)
+    this.#tombstones.add(start, end, seq)
+  }
+
+  /**
+   * Writes what is left and the metadata. At least one entry or range tombstone must have been added. `properties` join
+   * the user properties of the settings, for what is known only now.
+   */
+  finish(properties?: Readonly<Record<string, string>>): SstSummary {
+    if (this.#finished || this.entryCount === 0) {
       throw new MoraineError('INTERNAL', this.#finished ? 'a table is finished twice' : 'a table needs at least one entry')
     }
     this.#finished = true
     if (this.#block.entryCount > 0) this.#finishBlock()
-    this.#index.addLast(this.#lastKey, this.#lastKeyLength, this.#lastSeq)
-    const contents = {
-      entryCount: this.#entryCount,
-      deletionCount: this.#deletionCount,
-      mergeCount: this.#mergeCount,
-      smallestKey: this.#smallestKey,
-      largestKey: this.#lastKey.slice(0, this.#lastKeyLength),
-      smallestSeq: this.#smallestSeq,
-      largestSeq: this.#largestSeq,
-      rawKeyBytes: this.#rawKeyBytes,
-      rawValueBytes: this.#rawValueBytes,
-      dataBlockCount: this.#index.blockCount,
-    }
+    if (this.#entryCount > 0) this.#index.addLast(this.#lastKey, this.#lastKeyLength, this.#lastSeq)
+    const contents = this.#contents()
     const tailOffset = this.#output.length
-    const filter = this.#hashes?.buildFilter(this.#settings.filterBitsPerKey)
-    const tail = encodeSstTail(this.#settings, contents, tailOffset, filter, this.#index.finish())
+    const { filterBitsPerKey, userProperties } = this.#settings
+    const settings = { ...this.#settings, userProperties: { ...userProperties, ...properties } }
+    const tail = encodeSstTail(settings, contents, tailOffset, {
+      // Range tombstones cover keys that no filter knows, so that it is built of the entries alone.
+      filter: this.#entryCount === 0 ? undefined : this.#hashes?.buildFilter(filterBitsPerKey),
+      rangeTombstones: this.#tombstones.buildBlock(),
+      index: this.#index.finish(),
+    })
     this.#output.write(tail, 0, tail.length)
     this.#output.finish()
     const { mergeCount: _, ...known } = contents
     return { sizeBytes: this.#output.length, tailOffset, tailCrc32c: crc32c(tail), ...known }
+  }
+
+  /** What the table holds, entries and range tombstones together. */
+  #contents(): SstContents {
+    const tombstones = this.#tombstones
+    const { smallestStart, largestEnd } = tombstones
+    const lastKey = this.#entryCount === 0 ? undefined : this.#lastKey.slice(0, this.#lastKeyLength)
+    const firstKey = lastKey === undefined ? undefined : this.#smallestKey
+    const largestKeyExcluded = largestEnd !== undefined && (lastKey === undefined || compareBytes(largestEnd, lastKey) > 0)
+    const smallestIsStart = smallestStart !== undefined && (firstKey === undefined || compareBytes(smallestStart, firstKey) < 0)
+    return {
+      entryCount: this.entryCount,
+      deletionCount: this.#deletionCount + tombstones.count,
+      mergeCount: this.#mergeCount,
+      rangeTombstoneCount: tombstones.count,
+      smallestKey: (smallestIsStart ? smallestStart : firstKey) as Uint8Array,
+      largestKey: (largestKeyExcluded ? largestEnd : lastKey) as Uint8Array,
+      largestKeyExcluded,
+      smallestSeq: Math.min(this.#smallestSeq, tombstones.smallestSeq),
+      largestSeq: Math.max(this.#largestSeq, tombstones.largestSeq),
+      rawKeyBytes: this.#rawKeyBytes + tombstones.rawKeyBytes,
+      rawValueBytes: this.#rawValueBytes + tombstones.rawValueBytes,
+      dataBlockCount: this.#index.blockCount,
+    }
+  }
+
+  #expectSeqOfFile(seq: number): void {
+    if (this.#settings.externalFile !== true || seq === 0) return
+    throw new MoraineError('INTERNAL', `an external table takes sequence number 0 only, not ${seq}`)
   }
 
   #finishBlock(): void {

@@ -17,7 +17,6 @@ export interface TableVerdict {
 
 const CRC32C = 1
 const MORAINE_FORMAT_VERSION = 5
-const RANGE_DELETIONS = 'rocksdb.range_del'
 
 /**
  * Reads a table from end to end. Whatever its bytes are, the result says what is wrong with them; only a file that
@@ -54,12 +53,11 @@ async function blockProblems(reader: SstReader): Promise<TableProblem[]> {
   return found
 }
 
-/** The blocks that opening a table does not look at: those of range deletions, and what we do not know. */
+/** The blocks that opening a table does not look at: what we do not know. */
 async function metaBlockProblems(reader: SstReader): Promise<TableProblem[]> {
   const found: TableProblem[] = []
   for (const [name, { offset }] of reader.metaBlocks) {
-    const read = name === RANGE_DELETIONS ? () => reader.rangeDeletions() : () => reader.readMetaBlock(name)
-    const finding = await findingIn(read, reader.name)
+    const finding = await findingIn(() => reader.readMetaBlock(name), reader.name)
     if (finding !== undefined) found.push({ offset, ...finding })
   }
   return found

@@ -1,11 +1,11 @@
-import { compareBytes } from '@moraine/base'
-import { EntryKind, type SstEntry, type SstReader } from '@moraine/sstable'
+import type { SstEntry, SstReader } from '@moraine/sstable'
 import type { TableSource } from '../source/table-object.ts'
 import { withReader } from '../source/with-reader.ts'
 import { ExitCode } from '../terminal/exit-code.ts'
 import type { Terminal } from '../terminal/terminal.ts'
 import { entryJson, entryText } from '../text/entry-text.ts'
 import type { SstDumpOptions } from './options.ts'
+import { rangeTombstones } from './range-tombstones.ts'
 
 /** Every entry of the range, table after table. Range deletions, which stand in a block of their own, come first. */
 export async function scan(source: TableSource, options: SstDumpOptions, { output }: Terminal): Promise<ExitCode> {
@@ -29,11 +29,8 @@ export async function scan(source: TableSource, options: SstDumpOptions, { outpu
   return ExitCode.ok
 }
 
-async function* entriesOf(reader: SstReader, { from, to, reverse }: SstDumpOptions): AsyncGenerator<SstEntry> {
-  for (const deletion of await reader.rangeDeletions()) {
-    const starts = to === undefined || compareBytes(deletion.key, to) < 0
-    const ends = from === undefined || compareBytes(deletion.value, from) > 0
-    if (starts && ends) yield { ...deletion, kind: EntryKind.deleteRange }
-  }
+async function* entriesOf(reader: SstReader, options: SstDumpOptions): AsyncGenerator<SstEntry> {
+  const { from, to, reverse } = options
+  yield* rangeTombstones(reader, options)
   yield* reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), reverse })
 }

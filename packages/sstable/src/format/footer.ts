@@ -10,6 +10,7 @@ import { corruption, unsupported } from './corruption.ts'
  *                data block 1      | trailer
  *                ...
  *   tailOffset   filter block      | trailer      (optional) metaindex name moraine.filter...
+ *                range tombstones  | trailer      (optional) metaindex name rocksdb.range_del
  *                properties block  | trailer      metaindex name rocksdb.properties
  *                metaindex block   | trailer      name -> handle of every block that is neither data nor index
  *                index block       | trailer      separator internal key -> handle of each data block

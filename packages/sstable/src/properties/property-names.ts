@@ -45,7 +45,13 @@ export const PropertyName = {
   /** Name of the filter block, or 'none'. */
   filter: 'moraine.filter',
   databaseId: 'moraine.database.id',
+  /** '1': the largest key is the end of a range tombstone, which is no key of the table. Absent otherwise. */
+  largestKeyExcluded: 'moraine.key.largest.excluded',
+  /** What values begin with: ENVELOPED_VALUES. Absent: values stand as they were given. */
+  values: 'moraine.values',
 } as const
 
 export const PROPERTIES_BLOCK_NAME = 'rocksdb.properties'
+/** The value of `moraine.values` in a table whose puts and merges begin with an envelope of the engine. */
+export const ENVELOPED_VALUES = 'enveloped'
 export const BYTEWISE_COMPARATOR = 'leveldb.BytewiseComparator'

@@ -1,12 +1,13 @@
 import { ByteReader, utf8Decode } from '@moraine/base'
 import { BlockCursor } from '../block/block-cursor.ts'
-import { corruption } from '../format/corruption.ts'
-import { PropertyName } from './property-names.ts'
+import { corruption, unsupported } from '../format/corruption.ts'
+import { ENVELOPED_VALUES, PropertyName } from './property-names.ts'
 
 /** What a table says about itself. Fields are undefined when the table does not say (RocksDB's own files lack ours). */
 export interface SstProperties {
+  /** Range deletions included, which stand in a block of their own. */
   readonly entryCount: number
-  /** Entries of kind delete. */
+  /** Entries of kind delete, and range deletions. */
   readonly deletionCount: number
   readonly mergeCount: number
   readonly rangeDeletionCount: number
@@ -29,11 +30,15 @@ export interface SstProperties {
   readonly externalFile: boolean
   readonly smallestKey: Uint8Array | undefined
   readonly largestKey: Uint8Array | undefined
+  /** The largest key is the end of a range deletion, and no key of the table. */
+  readonly largestKeyExcluded: boolean
   readonly smallestSeq: number | undefined
   readonly largestSeq: number | undefined
   readonly engineVersion: string | undefined
   readonly filter: string | undefined
   readonly databaseId: string | undefined
+  /** The value of every put and merge begins with an envelope of the engine. */
+  readonly enveloped: boolean
   /** Every property as stored, in the order of the file. */
   readonly raw: ReadonlyMap<string, Uint8Array>
 }
@@ -60,6 +65,9 @@ export function decodeProperties(content: Uint8Array, name: string): SstProperti
   const indexType = raw.get(PropertyName.indexType)
   const entryCount = number(PropertyName.entryCount)
   if (entryCount === undefined) throw corruption(name, 'its properties do not say how many entries it has')
+  // Values taken for what they are not would be wrong answers.
+  const values = text(PropertyName.values)
+  if (values !== undefined && values !== ENVELOPED_VALUES) throw unsupported(name, `its values are of an unknown form, ${values}`)
   return {
     entryCount,
     deletionCount: count(PropertyName.deletionCount),
@@ -81,11 +89,13 @@ export function decodeProperties(content: Uint8Array, name: string): SstProperti
     externalFile: raw.has(PropertyName.externalVersion),
     smallestKey: raw.get(PropertyName.smallestKey),
     largestKey: raw.get(PropertyName.largestKey),
+    largestKeyExcluded: text(PropertyName.largestKeyExcluded) === '1',
     smallestSeq: number(PropertyName.smallestSeq),
     largestSeq: number(PropertyName.largestSeq),
     engineVersion: text(PropertyName.engineVersion),
     filter: text(PropertyName.filter),
     databaseId: text(PropertyName.databaseId),
+    enveloped: values === ENVELOPED_VALUES,
     raw,
   }
 }

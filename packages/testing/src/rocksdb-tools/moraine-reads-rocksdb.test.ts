@@ -51,7 +51,9 @@ describe.skipIf(!(found instanceof RocksDbTools))('Moraine reads what RocksDB wr
       entries.push({ key: toHex(key), seq, kind, value: toHex(value) })
     }
     expect(entries).toEqual(parseScan(tools.sstDump([`--file=${path}`, '--command=scan', '--output_hex'])))
-    expect(await reader.check()).toEqual({ problems: [], blockCount: reader.blockCount, entryCount: entries.length })
+    // RocksDB's scan leaves range tombstones out.
+    const entryCount = entries.length + reader.metadata.rangeTombstones.length
+    expect(await reader.check()).toEqual({ problems: [], blockCount: reader.blockCount, entryCount })
     return reader
   }
 
@@ -97,10 +99,10 @@ describe.skipIf(!(found instanceof RocksDbTools))('Moraine reads what RocksDB wr
     for (const path of tables(database)) {
       const reader = await expectSameScan(path)
       for await (const entry of reader.entries()) kinds.add(entry.kind)
-      ranges.push(...(await reader.rangeDeletions()))
+      ranges.push(...reader.metadata.rangeTombstones)
     }
     expect([...kinds].sort()).toEqual([0, 1])
-    expect(ranges.map(({ key, value }) => [utf8Decode(key), utf8Decode(value)])).toEqual([['c', 'x']])
+    expect(ranges.map(({ start, end }) => [utf8Decode(start), utf8Decode(end)])).toEqual([['c', 'x']])
   })
 
   test.each([
