@@ -25,6 +25,7 @@ const ENGINE_ORDER: readonly string[] = [
   'key',
   'layout',
   'batch',
+  'merge',
   'iterator',
   'memtable',
   'manifest',

@@ -1,4 +1,5 @@
 import { type ByteWriter, MoraineError } from '@moraine/base'
+import { EntryKind } from '@moraine/sstable'
 
 /**
  * Values that are more than their bytes begin with an envelope:
@@ -21,6 +22,11 @@ const EXPIRES = 1
 const BLOB = 2
 const KNOWN_FLAGS: number = EXPIRES | BLOB
 const EXPIRY_BYTES = 6
+
+/** The kind of an entry of a table whose values are enveloped. */
+export function envelopedKind(kind: number): number {
+  return kind === EntryKind.put || kind === EntryKind.merge ? kind | ENVELOPED : kind
+}
 
 /** Expires never. */
 export const NEVER: number = Number.POSITIVE_INFINITY

@@ -1,6 +1,8 @@
 import { MoraineError, utf8Encode } from '@moraine/base'
 
 export const MAX_KEY_BYTES = 65_535
+/** A hundred years. */
+export const MAX_TTL_MS: number = 100 * 365 * 86_400_000
 export const MAX_VALUE_BYTES: number = 1024 * 1024 * 1024
 
 /** What callers may pass for a key or a value: bytes, or text that is stored as UTF-8. */
@@ -41,6 +43,14 @@ export function valueBytes(value: Bytes): Uint8Array {
     })
   }
   return bytes
+}
+
+/** INVALID unless it is a number of milliseconds from 1 to {@link MAX_TTL_MS}, or Infinity for an entry that never expires. */
+export function checkTtl(ttlMs: number): void {
+  if (ttlMs === Number.POSITIVE_INFINITY || (Number.isSafeInteger(ttlMs) && ttlMs >= 1 && ttlMs <= MAX_TTL_MS)) return
+  throw new MoraineError('INVALID', `ttlMs must be a whole number of milliseconds from 1 to ${MAX_TTL_MS}, or Infinity, not ${String(ttlMs)}`, {
+    detail: { option: 'ttlMs' },
+  })
 }
 
 function describeType(value: unknown): string {

@@ -212,7 +212,7 @@ function lostPin(): MoraineError {
 function firstManifest(
   { clock, random, owner }: CloneRequest,
   { databaseId }: Identity,
-  { version, lastSeq }: ClonePlan,
+  { version, lastSeq, keyspaces, ttlNowMs }: ClonePlan,
   origins: readonly OriginPin[],
 ): Manifest {
   return {
@@ -232,6 +232,8 @@ function firstManifest(
     walEpochs: [],
     origins,
     jobs: [],
+    keyspaces,
+    ttlNowMs,
     base: undefined,
   }
 }

@@ -1,6 +1,8 @@
 import { MoraineError } from '@moraine/base'
 import type { KeyRange } from '../key/key-range.ts'
+import { prefixLength, storedKey } from '../key/keyspace.ts'
 import type { ManifestId } from '../layout/numbers.ts'
+import type { KeyspaceRecord } from '../manifest/keyspace-record.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { type Origin, originKey, type OriginPlace } from '../manifest/origin.ts'
 import { restrictFile, type TableFile } from '../manifest/table-file.ts'
@@ -14,7 +16,7 @@ export interface ProjectionSource {
   readonly place: OriginPlace
   /** Where the source's own origins are. */
   readonly translate: (place: OriginPlace) => OriginPlace
-  /** The keys to take; undefined for all. */
+  /** The keys to take, of every keyspace; undefined for all. */
   readonly range: KeyRange | undefined
 }
 
@@ -35,6 +37,8 @@ export interface Projection {
   readonly needs: readonly PinNeed[]
   /** No sequence number of the source is above this. */
   readonly lastSeq: number
+  readonly keyspaces: readonly KeyspaceRecord[]
+  readonly ttlNowMs: number
 }
 
 /**
@@ -51,7 +55,7 @@ export function project({ name, manifest, place, translate, range }: ProjectionS
   const used = new Set<Origin>()
   const levels = manifest.version.levels.map((files) =>
     files.flatMap((file): TableFile[] => {
-      const part = range === undefined ? file : restrictFile(file, range)
+      const part = range === undefined ? file : restrictFile(file, rangeInKeyspace(range, file.smallestKey))
       if (part === undefined) return []
       const origin = part.origin === undefined ? itself : borrowed.get(originKey(part.origin))
       if (origin === undefined) throw new MoraineError('CORRUPTION', `${name} borrows table ${part.id} and records no pin for it`)
@@ -64,5 +68,15 @@ export function project({ name, manifest, place, translate, range }: ProjectionS
     const seen = borrowed.get(originKey(origin)) as Origin
     if (used.has(seen)) needs.push({ origin: seen, manifestId, heldBy: pin })
   }
-  return { name, range, levels, needs, lastSeq: manifest.lastSeq }
+  const { lastSeq, keyspaces, ttlNowMs } = manifest
+  return { name, range, levels, needs, lastSeq, keyspaces, ttlNowMs }
+}
+
+/** The stored keys of a range of user keys in the keyspace of a stored key; a table holds keys of one keyspace only. */
+export function rangeInKeyspace({ gte, lt }: KeyRange, stored: Uint8Array): KeyRange {
+  const prefix = stored.subarray(0, prefixLength(stored, 0, stored.length))
+  return {
+    gte: gte === undefined ? undefined : storedKey(prefix, gte),
+    lt: lt === undefined ? undefined : storedKey(prefix, lt),
+  }
 }

@@ -49,6 +49,8 @@ function manifest(databaseId: string, levels: Record<number, TableFile[]>, more:
     walEpochs: [],
     origins: [],
     jobs: [],
+    keyspaces: [],
+    ttlNowMs: 0,
     base: undefined,
     ...more,
   }

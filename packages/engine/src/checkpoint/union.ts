@@ -1,8 +1,10 @@
 import { compareBytes, MoraineError, printableBytes } from '@moraine/base'
+import { DEFAULT_KEYSPACE, isInKeyspace, keyspaceOf, keyspacePrefix } from '../key/keyspace.ts'
+import { type KeyspaceRecord, uniteKeyspaces } from '../manifest/keyspace-record.ts'
 import { originKey } from '../manifest/origin.ts'
 import { endsBefore, type TableFile } from '../manifest/table-file.ts'
 import { LEVEL_COUNT, type Version } from '../manifest/version.ts'
-import type { PinNeed, Projection } from './projection.ts'
+import { type PinNeed, type Projection, rangeInKeyspace } from './projection.ts'
 
 /** What a clone begins with. */
 export interface ClonePlan {
@@ -10,10 +12,13 @@ export interface ClonePlan {
   /** The clone's first write comes after this number. */
   readonly lastSeq: number
   readonly needs: readonly PinNeed[]
+  readonly keyspaces: readonly KeyspaceRecord[]
+  readonly ttlNowMs: number
 }
 
 /**
- * Puts projections together to one database. Pure; INVALID when two of them may hold the same key.
+ * Puts projections together to one database. Pure; INVALID when two of them may hold the same key, or mean different
+ * things by the same keyspace.
  *
  * The sequence numbers of different databases count different histories, so they are never compared, and need not be:
  *
@@ -42,6 +47,8 @@ export function unite(projections: readonly Projection[]): ClonePlan {
     version: { levels },
     lastSeq: Math.max(0, ...projections.map(({ lastSeq }) => lastSeq)),
     needs: [...needs.values()],
+    keyspaces: uniteKeyspaces(projections.map(({ keyspaces }) => keyspaces)),
+    ttlNowMs: Math.max(0, ...projections.map(({ ttlNowMs }) => ttlNowMs)),
   }
 }
 
@@ -93,7 +100,23 @@ interface Extent {
 
 /** The first two projections that may hold the same key, as an error. */
 function overlap(projections: readonly Projection[]): MoraineError | undefined {
-  const extents = projections.map(extentOf).filter((extent) => extent !== undefined)
+  const prefixes = new Map([[DEFAULT_KEYSPACE, new Uint8Array(0)]])
+  for (const { levels } of projections) {
+    for (const { smallestKey } of levels.flat()) {
+      const name = keyspaceOf(smallestKey)
+      if (!prefixes.has(name)) prefixes.set(name, keyspacePrefix(name) as Uint8Array<ArrayBuffer>)
+    }
+  }
+  for (const prefix of prefixes.values()) {
+    const clash = overlapIn(prefix, projections)
+    if (clash !== undefined) return clash
+  }
+  return undefined
+}
+
+/** Likewise, of the keyspace with this prefix. */
+function overlapIn(prefix: Uint8Array, projections: readonly Projection[]): MoraineError | undefined {
+  const extents = projections.map((projection) => extentOf(projection, prefix)).filter((extent) => extent !== undefined)
   extents.sort((a, b) => compareStarts(a, b))
   for (const [i, next] of extents.entries()) {
     const previous = extents[i - 1]
@@ -108,10 +131,13 @@ function overlap(projections: readonly Projection[]): MoraineError | undefined {
 }
 
 /** The declared range, or else from the first key to the last; undefined when there is nothing. */
-function extentOf(projection: Projection): Extent | undefined {
+function extentOf(projection: Projection, prefix: Uint8Array): Extent | undefined {
   const { name, range } = projection
-  const files = projection.levels.flat()
-  if (range !== undefined) return { name, gte: range.gte, end: range.lt, endIncluded: false }
+  if (range !== undefined) {
+    const { gte, lt } = rangeInKeyspace(range, prefix)
+    return { name, gte, end: lt, endIncluded: false }
+  }
+  const files = projection.levels.flat().filter(({ smallestKey }) => isInKeyspace(prefix, smallestKey, 0, smallestKey.length))
   let first: TableFile | undefined
   let last: TableFile | undefined
   for (const file of files) {

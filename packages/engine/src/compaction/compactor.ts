@@ -1,6 +1,5 @@
 import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep, type Timer } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
-import type { SstWriterSettings } from '@moraine/sstable'
 import { ALL_KEYS, type KeyRange } from '../key/key-range.ts'
 import type { CompactionJob, Manifest } from '../manifest/manifest.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -9,7 +8,6 @@ import type { ManifestChange, VersionSet } from '../manifest/version-set.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
-import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import { CompactionInputs } from './compaction-inputs.ts'
@@ -17,6 +15,7 @@ import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickC
 import { CompactionTotals } from './compaction-totals.ts'
 import { compactionScores, pickCompaction } from './pick-compaction.ts'
 import { borrowedTables, manualTarget, type ManualStep, pickManual, pickManualRewrite, tablesOf } from './pick-manual.ts'
+import type { MergeRules } from './merge-job.ts'
 import { nextAgeAtMs } from './pick-tables.ts'
 import { type RemoteCompactionReport, type RemoteCompactionSettings, RemoteOffers } from './remote/remote-offers.ts'
 import { runCompaction } from './run-compaction.ts'
@@ -53,9 +52,7 @@ export interface CompactorOptions {
   /** The database's own prefix. */
   readonly store: ObjectStore
   readonly tables: TableStore
-  /** How the tables of a level are written. */
-  readonly writerSettings: (level: number) => SstWriterSettings
-  readonly filter: CompactionFilter | undefined
+  readonly rules: MergeRules
   readonly clock: Clock
   readonly random: Random
   readonly onRemote: (report: RemoteCompactionReport) => void
@@ -87,9 +84,8 @@ export class Compactor {
 
   constructor(options: CompactorOptions) {
     this.#options = options
-    const { remote, filter, onRemote } = options
-    // A filter is code of the application.
-    if (remote === undefined || filter !== undefined) return
+    const { remote, onRemote } = options
+    if (remote === undefined) return
     this.#offers = new RemoteOffers({
       ...options,
       remote,
@@ -242,7 +238,7 @@ export class Compactor {
   }
 
   async #runAndCommit(plan: CompactionPlan): Promise<void> {
-    const { versions, clock, byteWork, tableWriter, snapshots, settings, signal } = this.#options
+    const { versions, clock, byteWork, tableWriter, rules, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
     const inputs = new CompactionInputs(plan)
@@ -260,9 +256,8 @@ export class Compactor {
       await runCompaction({
         plan,
         version: versions.current.version,
-        snapshots: () => snapshots.held(),
-        writer: this.#options.writerSettings(plan.outputLevel),
-        filter: this.#options.filter,
+        rules: () => rules.job(plan.outputLevel),
+        code: rules.mergeCode(plan.outputLevel),
         targetFileSizeBytes: settings.targetFileSizeBytes,
         byteWork,
         tableWriter,

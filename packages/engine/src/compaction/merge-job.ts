@@ -1,13 +1,16 @@
-import type { SstWriterSettings } from '@moraine/sstable'
 import type { KeyRange } from '../key/key-range.ts'
 import { type KeySpan, restrictFile, type TableFile } from '../manifest/table-file.ts'
 import { overlappingFiles, type Version } from '../manifest/version.ts'
-import type { MergeJob } from '../table/byte-work.ts'
+import type { ApplicationCode, FlushJob, MergeJob } from '../table/byte-work.ts'
 import { type CompactionPlan, keySpan } from './compaction-plan.ts'
 
-export interface MergeJobSettings {
-  readonly snapshots: readonly number[]
-  readonly writer: SstWriterSettings
+/** What a merge goes by, asked for when it begins. */
+export interface MergeRules {
+  job(level: number): FlushJob
+  mergeCode(outputLevel: number): ApplicationCode | undefined
+}
+
+export interface MergeJobSettings extends FlushJob {
   readonly targetSizeBytes: number
 }
 
@@ -42,9 +45,10 @@ function deeperSpans(plan: CompactionPlan, version: Version, inputs: readonly Ta
   return version.levels.flatMap((files, level) => {
     if (level < top) return []
     const others = overlappingFiles(files, smallest, largest).filter((file) => !merged.has(file))
-    const spans = others.map(({ smallestKey, largestKey, range }) => ({
+    const spans = others.map(({ smallestKey, largestKey, largestKeyExcluded, range }) => ({
       smallestKey: own(smallestKey),
       largestKey: own(largestKey),
+      largestKeyExcluded,
       range: ownRange(range),
     }))
     if (level > 0) return spans.length === 0 ? [] : [spans]

@@ -1,5 +1,5 @@
 import type { TableFile } from '../manifest/table-file.ts'
-import { levelBytes, overlappingFiles, overlappingInRun, type Version } from '../manifest/version.ts'
+import { levelBytes, levelZeroDepth, overlappingFiles, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, overlap, type PickContext, planInputs } from './compaction-plan.ts'
 
 /** Tables of level 0 that one compaction takes: each of them is a stream of its own in the merge, with its read-ahead. */
@@ -10,7 +10,7 @@ const LEVEL0_WIDTH_MOST = 32
  * place a read has to look; and by bytes, because tables that did not come from our memtables may be of any size.
  */
 export function levelZeroScore(files: readonly TableFile[], settings: CompactionSettings): number {
-  return Math.max(files.length / settings.level0CompactionTrigger, levelBytes(files) / (levelZeroLimitBytes(settings) + 1))
+  return Math.max(levelZeroDepth(files) / settings.level0CompactionTrigger, levelBytes(files) / (levelZeroLimitBytes(settings) + 1))
 }
 
 function levelZeroLimitBytes(settings: CompactionSettings): number {
@@ -29,7 +29,7 @@ function levelZeroLimitBytes(settings: CompactionSettings): number {
  */
 export function planLevelZero(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
   const files = version.levels[0] as readonly TableFile[]
-  const reason = files.length >= settings.level0CompactionTrigger ? 'level0-count' : 'level0-bytes'
+  const reason = levelZeroDepth(files) >= settings.level0CompactionTrigger ? 'level0-count' : 'level0-bytes'
   const free = freeTables(version)
   if (free.length > 0) {
     const move: CompactionPlan = { reason, inputs: planInputs([0, free]), outputLevel: 1 }

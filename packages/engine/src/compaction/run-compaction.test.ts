@@ -11,6 +11,7 @@ import { newFileId } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { applyEdit, EMPTY_VERSION, filesOf, type Version, versionDefect } from '../manifest/version.ts'
 import { Memtable } from '../memtable/memtable.ts'
+import type { FlushJob } from '../table/byte-work.ts'
 import { InlineByteWork } from '../table/inline-byte-work.ts'
 import { SCAN_READ_AHEAD, tableIterator } from '../table/table-iterator.ts'
 import { TableStore } from '../table/table-store.ts'
@@ -20,6 +21,10 @@ import type { CompactionPlan } from './compaction-plan.ts'
 import { runCompaction } from './run-compaction.ts'
 
 const writer = { ...defaultSstWriterSettings, compression: 'none' as const, createdAtMs: 1 }
+
+function plainRules(snapshots: readonly number[]): FlushJob {
+  return { writer, snapshots, compressions: [], ttlNowMs: 0, operators: [] }
+}
 const TARGET_BYTES = 3_000
 const PER_ROUND = 600
 
@@ -46,10 +51,10 @@ async function tablesOf(round: number, targetSizeBytes: number): Promise<TableFi
   const work = new InlineByteWork({ tables, clock: systemClock })
   const signal = new AbortController().signal
   const whole: TableFile[] = []
-  for await (const table of work.flush(memtable, { writer, snapshots: [] }, signal)) whole.push(await tableWriter.upload(table))
+  for await (const table of work.flush(memtable, plainRules([]), signal)) whole.push(await tableWriter.upload(table))
   if (targetSizeBytes === Number.POSITIVE_INFINITY) return whole
   const cut: TableFile[] = []
-  const job = { runs: [whole], deeper: [[ALL]], snapshots: [], writer, targetSizeBytes }
+  const job = { ...plainRules([]), runs: [whole], deeper: [[ALL]], targetSizeBytes }
   for await (const table of work.merge(job, signal)) cut.push(await tableWriter.upload(table))
   return cut
 }
@@ -104,8 +109,7 @@ async function compact(start: Version, parallelMerges: number, outputLevel: 1 | 
   await runCompaction({
     plan,
     version: start,
-    snapshots: () => snapshots,
-    writer,
+    rules: () => plainRules(snapshots),
     targetFileSizeBytes: TARGET_BYTES,
     byteWork: new InlineByteWork({ tables, clock: systemClock, parallelMerges }),
     tableWriter,
@@ -154,8 +158,7 @@ describe('runCompaction', () => {
     await runCompaction({
       plan,
       version: start,
-      snapshots: () => [],
-      writer,
+      rules: () => plainRules([]),
       targetFileSizeBytes: Number.POSITIVE_INFINITY,
       byteWork: new InlineByteWork({ tables, clock: systemClock }),
       tableWriter,

@@ -1,10 +1,8 @@
 import { MoraineError, SerialQueue } from '@moraine/base'
-import type { SstWriterSettings } from '@moraine/sstable'
 import type { KeyRange } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
-import type { ByteWork } from '../table/byte-work.ts'
-import type { CompactionFilter } from '../table/compaction-filter.ts'
+import type { ApplicationCode, ByteWork, FlushJob } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan } from './compaction-plan.ts'
 import { mergeJob } from './merge-job.ts'
@@ -23,10 +21,10 @@ export interface CompactionWork {
   readonly plan: CompactionPlan
   /** The version the plan was made for: tombstones are dropped only where nothing of it lies deeper. */
   readonly version: Version
-  readonly snapshots: () => readonly number[]
-  readonly writer: SstWriterSettings
+  /** What each merge goes by. */
+  readonly rules: () => FlushJob
   readonly targetFileSizeBytes: number
-  readonly filter?: CompactionFilter | undefined
+  readonly code?: ApplicationCode | undefined
   readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
   /**
@@ -103,11 +101,10 @@ class PartMerger {
   }
 
   async merge(part: Part): Promise<void> {
-    const { plan, version, writer, targetFileSizeBytes, filter, byteWork, tableWriter, signal } = this.#work
-    const settings = { snapshots: this.#work.snapshots(), writer, targetSizeBytes: targetFileSizeBytes }
-    const job = mergeJob(plan, version, part.range, settings)
+    const { plan, version, rules, targetFileSizeBytes, code, byteWork, tableWriter, signal } = this.#work
+    const job = mergeJob(plan, version, part.range, { ...rules(), targetSizeBytes: targetFileSizeBytes })
     if (job !== undefined) {
-      for await (const table of byteWork.merge(job, signal, filter && { filter, outputLevel: plan.outputLevel })) {
+      for await (const table of byteWork.merge(job, signal, code)) {
         part.outputs.push(await tableWriter.upload(table, signal))
         if (table.nextKey === undefined) continue
         part.mergedTo = table.nextKey

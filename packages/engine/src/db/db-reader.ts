@@ -1,67 +1,39 @@
-import { MoraineError } from '@moraine/base'
-import type { Bytes } from '../batch/limits.ts'
+import { checkKeyspaceName, DEFAULT_KEYSPACE } from '../key/keyspace.ts'
 import type { ReaderEngine } from '../recovery/reader-engine.ts'
 import type { ReaderEvents } from '../recovery/reader-event.ts'
 import { type Checkpoint, publicCheckpoint } from './checkpoint-options.ts'
 import type { EventListeners } from './event-listeners.ts'
+import { KeyspaceReader } from './keyspace.ts'
+import { type KeyspaceOptions, keyspaceSettings } from './keyspace-options.ts'
+import { ReadCalls } from './read-calls.ts'
 import { type ReaderStats, readerStats } from './reader-stats.ts'
-import { type ReadOptions, Reads, type ResidentResult } from './reads.ts'
-import type { ScanOptions } from './scan-options.ts'
-import type { BatchStream, EntryStream } from './scan-stream.ts'
-import type { Snapshot } from './snapshot.ts'
 
 /**
  * A database open for reading, at a checkpoint or following its writer. The calls are those of `Db`, and answer the same.
  * UNAVAILABLE from a read means that the lease has lapsed, or that without a lease a file was collected: the message says
  * what to do.
  */
-export class DbReader {
-  readonly #engine: ReaderEngine
+export class DbReader extends ReadCalls<ReaderEngine> {
   readonly #events: EventListeners<ReaderEvents>
-  readonly #reads: Reads
 
   /** Made by `openReader`. */
   constructor(engine: ReaderEngine, events: EventListeners<ReaderEvents>) {
-    this.#engine = engine
+    super({ engine }, DEFAULT_KEYSPACE)
     this.#events = events
-    this.#reads = new Reads(engine)
   }
 
   /** The checkpoint being read; undefined for a reader that follows. */
   get checkpoint(): Checkpoint | undefined {
-    const { checkpoint } = this.#engine
+    const { checkpoint } = this.slot.engine
     return checkpoint === undefined ? undefined : publicCheckpoint(checkpoint)
   }
 
-  /** The value of a key, or undefined. The bytes are the caller's own copy. */
-  get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
-    return this.#guard(() => this.#reads.get(key, options))
-  }
-
-  /** Like `get`, without any I/O and without a promise. */
-  getResident(key: Bytes, options?: ReadOptions): ResidentResult {
-    this.#engine.ensureOpen()
-    return this.#reads.getResident(key, options)
-  }
-
-  /** The values of many keys, in their order; those that need I/O are fetched together. */
-  getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    return this.#guard(() => this.#reads.getMany(keys, options))
-  }
-
-  /** Entries in key order: `for await (const [key, value] of reader.scan({ prefix: 'user/' }))`. */
-  scan(options: ScanOptions = {}): EntryStream {
-    return this.#reads.scan(options)
-  }
-
-  /** Like `scan`, many entries a step: several times faster for long scans. */
-  scanBatches(options: ScanOptions = {}): BatchStream {
-    return this.#reads.scanBatches(options)
-  }
-
-  /** A view of the present that later refreshes do not move; close it when done, because it keeps files pinned. */
-  snapshot(): Snapshot {
-    return this.#reads.snapshot()
+  /** A named keyspace of the database. INVALID when the settings contradict what the database remembers. */
+  keyspace(name: string, options?: KeyspaceOptions): KeyspaceReader {
+    const { engine } = this.slot
+    engine.ensureOpen()
+    engine.keyspaces.declare(checkKeyspaceName(name), keyspaceSettings('keyspace', options))
+    return new KeyspaceReader(this.slot, name)
   }
 
   /**
@@ -69,11 +41,11 @@ export class DbReader {
    * when there was anything new. After the lease has lapsed this begins anew, also at a checkpoint.
    */
   refresh(): Promise<boolean> {
-    return this.#guard(() => this.#engine.refresh())
+    return this.guard(() => this.slot.engine.refresh())
   }
 
   stats(): ReaderStats {
-    return readerStats(this.#engine)
+    return readerStats(this.slot.engine)
   }
 
   /** Listens to an event; returns a function that stops listening. */
@@ -83,20 +55,10 @@ export class DbReader {
 
   /** Gives the pins up and releases everything. Idempotent. */
   close(): Promise<void> {
-    return this.#engine.close()
+    return this.slot.engine.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
-  }
-
-  /** Runs a call: errors thrown at once become rejections, so that a caller has one way to handle them. */
-  #guard<Result>(call: () => Promise<Result>): Promise<Result> {
-    try {
-      this.#engine.ensureOpen()
-      return call()
-    } catch (error) {
-      return Promise.reject(error instanceof Error ? error : new MoraineError('INTERNAL', String(error)))
-    }
   }
 }

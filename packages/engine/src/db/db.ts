@@ -1,126 +1,50 @@
-import { MoraineError, throwIfAborted } from '@moraine/base'
-import { type Bytes, valueBytes } from '../batch/limits.ts'
-import { WriteBatch } from '../batch/write-batch.ts'
+import type { Bytes } from '../batch/limits.ts'
 import type { VersionDiff } from '../checkpoint/diff-versions.ts'
+import { checkKeyspaceName, DEFAULT_KEYSPACE } from '../key/keyspace.ts'
 import type { Engine } from '../recovery/engine.ts'
 import type { EngineEvents } from '../recovery/engine-event.ts'
 import { restoreEngine } from '../recovery/restore-engine.ts'
-import type { Durability } from '../write/write-path.ts'
 import { type Checkpoint, type CheckpointOptions, checkpointReference, checkpointRequest, publicCheckpoint } from './checkpoint-options.ts'
 import { type DbStats, dbStats } from './db-stats.ts'
 import type { EventListeners, EventName } from './event-listeners.ts'
-import { KeyScratch } from './key-scratch.ts'
-import { checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
-import { type ReadOptions, Reads, type ResidentResult } from './reads.ts'
-import { plainRange, type ScanOptions } from './scan-options.ts'
-import type { BatchStream, EntryStream } from './scan-stream.ts'
-import type { Snapshot } from './snapshot.ts'
-
-export interface WriteOptions {
-  /**
-   * What the returned promise waits for: `memory` nothing, `log` the write-ahead log (the default; with `wal: 'none'`
-   * that is memory), `store` the object store. All writes enter the log in order whatever they wait for.
-   */
-  readonly durability?: Durability
-  /** Gives the write up while it is held back. A write that has been taken in cannot be recalled. */
-  readonly signal?: AbortSignal
-}
-
-const writeChecks: OptionChecks<WriteOptions> = {
-  durability: oneOfOption('memory', 'log', 'store'),
-  signal: signalOption,
-}
+import { Keyspace } from './keyspace.ts'
+import { type KeyspaceOptions, keyspaceSettings } from './keyspace-options.ts'
+import { compactUserRange } from './scan-options.ts'
+import { WriteCalls } from './write-calls.ts'
 
 /**
  * An open database. Keys and values are bytes; text is stored as UTF-8. Every method that fails rejects with a
  * MoraineError; INVALID always comes before anything was written.
  */
-export class Db {
-  #engine: Engine
+export class Db extends WriteCalls {
   #restoring: { readonly ended: Promise<unknown>; readonly abort: AbortController } | undefined
-  #reads: Reads
   readonly #events: EventListeners<EngineEvents>
-  readonly #key = new KeyScratch()
 
   /** Made by `open`. */
   constructor(engine: Engine, events: EventListeners<EngineEvents>) {
-    this.#engine = engine
-    this.#reads = new Reads(engine)
+    super({ engine }, DEFAULT_KEYSPACE)
     this.#events = events
   }
 
-  /** Stores a value under a key, replacing the one before. Resolves when the write is durable as asked for. */
-  put(key: Bytes, value: Bytes, options?: WriteOptions): Promise<void> {
-    return this.#guard(() => {
-      checkWriteOptions('put', options)
-      this.#key.load(key)
-      const bytes = valueBytes(value)
-      return this.#engine.writes.put(this.#key.bytes, 0, this.#key.end, bytes, options?.durability, options?.signal)
-    })
-  }
-
-  /** Removes a key; removing what is not there is fine. */
-  delete(key: Bytes, options?: WriteOptions): Promise<void> {
-    return this.#guard(() => {
-      checkWriteOptions('delete', options)
-      this.#key.load(key)
-      return this.#engine.writes.delete(this.#key.bytes, 0, this.#key.end, options?.durability, options?.signal)
-    })
-  }
-
-  /** Applies a batch: all of it, at once. The batch may be changed or used again as soon as this returns. */
-  write(batch: WriteBatch, options?: WriteOptions): Promise<void> {
-    return this.#guard(() => {
-      checkWriteOptions('write', options)
-      if (!(batch instanceof WriteBatch)) throw new MoraineError('INVALID', 'write takes a WriteBatch')
-      if (batch.size === 0) return Promise.resolve()
-      return this.#engine.writes.write(batch.encoded(), batch.size, options?.durability, options?.signal)
-    })
-  }
-
-  /** The value of a key, or undefined. The bytes are the caller's own copy. */
-  get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
-    return this.#guard(() => this.#reads.get(key, options))
-  }
-
-  /** Like `get`, without any I/O and without a promise. */
-  getResident(key: Bytes, options?: ReadOptions): ResidentResult {
-    this.#engine.ensureOpen()
-    return this.#reads.getResident(key, options)
-  }
-
-  /** The values of many keys, in their order; those that need I/O are fetched together. */
-  getMany(keys: readonly Bytes[], options?: ReadOptions): Promise<(Uint8Array | undefined)[]> {
-    return this.#guard(() => this.#reads.getMany(keys, options))
-  }
-
-  /** Entries in key order: `for await (const [key, value] of db.scan({ prefix: 'user/' }))`. */
-  scan(options: ScanOptions = {}): EntryStream {
-    return this.#reads.scan(options)
-  }
-
-  /** Like `scan`, many entries a step: several times faster for long scans. */
-  scanBatches(options: ScanOptions = {}): BatchStream {
-    return this.#reads.scanBatches(options)
-  }
-
-  /** A view of the present for later reads; close it when done. */
-  snapshot(): Snapshot {
-    return this.#reads.snapshot()
+  /**
+   * A named keyspace: its keys are its own. Settings are remembered or fixed by the first call, as they say; INVALID when
+   * they contradict what the database remembers.
+   */
+  keyspace(name: string, options?: KeyspaceOptions): Keyspace {
+    const { engine } = this.slot
+    engine.ensureOpen()
+    engine.keyspaces.declare(checkKeyspaceName(name), keyspaceSettings('keyspace', options))
+    return new Keyspace(this.slot, name)
   }
 
   /** Writes everything in memory to the store; resolves when it is durable there. */
   flush(): Promise<void> {
-    return this.#guard(() => this.#engine.flush())
+    return this.guard(() => this.slot.engine.flush())
   }
 
-  /** Compacts a range (default everything) down to one sorted run, without waiting for the background to see a need. */
+  /** Compacts a range (default everything, named keyspaces included) down to one sorted run, without waiting for the background to see a need. */
   compact(range?: { gte?: Bytes; lt?: Bytes }): Promise<void> {
-    return this.#guard(async () => {
-      const keys = plainRange('compact', range)
-      await this.#engine.flush()
-      await this.#engine.compactRange(keys)
-    })
+    return this.guard(() => compactUserRange(this.slot.engine, range === undefined ? undefined : this.prefix, range))
   }
 
   /**
@@ -129,7 +53,7 @@ export class Db {
    * the store yet is uploaded, plus two requests. CONFLICT when the name is in use.
    */
   checkpoint(options?: CheckpointOptions): Promise<Checkpoint> {
-    return this.#guard(() => this.#engine.takeCheckpoint(checkpointRequest(options)).then(publicCheckpoint))
+    return this.guard(() => this.slot.engine.takeCheckpoint(checkpointRequest(options)).then(publicCheckpoint))
   }
 
   /**
@@ -138,18 +62,18 @@ export class Db {
    * checkpoint, a reader or a scan in progress still needs borrowed tables; the message says which.
    */
   detach(): Promise<void> {
-    return this.#guard(() => this.#engine.detach())
+    return this.guard(() => this.slot.engine.detach())
   }
 
   /** The checkpoints that exist, oldest first. No I/O: the owner knows them all. */
   async checkpoints(): Promise<Checkpoint[]> {
-    this.#engine.ensureOpen()
-    return this.#engine.checkpoints.list().map(publicCheckpoint)
+    this.slot.engine.ensureOpen()
+    return this.slot.engine.checkpoints.list().map(publicCheckpoint)
   }
 
   /** Gives up a checkpoint, by id or name; readers and clones that use it are not disturbed. INVALID when there is none. */
   deleteCheckpoint(idOrName: string): Promise<void> {
-    return this.#guard(() => this.#engine.deleteCheckpoint(checkpointReference('deleteCheckpoint', idOrName)))
+    return this.guard(() => this.slot.engine.deleteCheckpoint(checkpointReference('deleteCheckpoint', idOrName)))
   }
 
   /**
@@ -157,9 +81,9 @@ export class Db {
    * is compared with what is flushed now.
    */
   diffCheckpoints(from: string, to?: string): Promise<VersionDiff> {
-    return this.#guard(() => {
+    return this.guard(() => {
       const second = to === undefined ? undefined : checkpointReference('diffCheckpoints', to)
-      return this.#engine.checkpoints.diff(checkpointReference('diffCheckpoints', from), second)
+      return this.slot.engine.checkpoints.diff(checkpointReference('diffCheckpoints', from), second)
     })
   }
 
@@ -170,12 +94,11 @@ export class Db {
    * the database is closed and opening it shows whether it was restored.
    */
   restore(idOrName: string): Promise<void> {
-    return this.#guard(() => {
+    return this.guard(() => {
       const abort = new AbortController()
       const reference = checkpointReference('restore', idOrName)
-      const restoring = restoreEngine(this.#engine, reference, abort.signal).then(({ engine, report }) => {
-        this.#engine = engine
-        this.#reads = new Reads(engine)
+      const restoring = restoreEngine(this.slot.engine, reference, abort.signal).then(({ engine, report }) => {
+        this.slot.engine = engine
         this.#events.emit('restore', report)
       })
       this.#restoring = { ended: restoring.catch(() => {}), abort }
@@ -184,7 +107,7 @@ export class Db {
   }
 
   stats(): DbStats {
-    return dbStats(this.#engine)
+    return dbStats(this.slot.engine)
   }
 
   /** Listens to an event; returns a function that stops listening. */
@@ -198,33 +121,17 @@ export class Db {
    */
   async close(): Promise<void> {
     if (this.#restoring !== undefined) await this.#restoreEnded(this.#restoring)
-    await this.#engine.close()
+    await this.slot.engine.close()
   }
 
   [Symbol.asyncDispose](): Promise<void> {
     return this.close()
   }
 
-  /** Runs a call: errors thrown at once become rejections, so that a caller has one way to handle them. */
-  #guard<Result>(call: () => Promise<Result>): Promise<Result> {
-    try {
-      this.#engine.ensureOpen()
-      return call()
-    } catch (error) {
-      return Promise.reject(error)
-    }
-  }
-
   async #restoreEnded({ ended, abort }: { ended: Promise<unknown>; abort: AbortController }): Promise<void> {
-    const { clock, closeTimeoutMs } = this.#engine.settings
+    const { clock, closeTimeoutMs } = this.slot.engine.settings
     const timer = clock.setTimer(closeTimeoutMs, () => abort.abort())
     await ended
     timer.cancel()
   }
-}
-
-function checkWriteOptions(call: string, options: WriteOptions | undefined): void {
-  if (options === undefined) return
-  checkOptions(call, options, writeChecks)
-  throwIfAborted(options.signal)
 }

@@ -1,10 +1,18 @@
 import { availableParallelism } from 'node:os'
 import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
-import { type Compression, zstdAvailable } from '@moraine/sstable'
+import type { Compression } from '@moraine/sstable'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
-import { LEVEL_COUNT } from '../manifest/version.ts'
+import type { MergeOperator } from '../merge/merge-operator.ts'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
 import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
+import {
+  checkCompactionFilter,
+  checkCompression,
+  declaredKeyspaces,
+  keyspaceChecks,
+  type KeyspaceOptions,
+  keyspacesOption,
+} from './keyspace-options.ts'
 import { checkRemoteCompaction, type RemoteCompactionOption, remoteCompactionSettings } from './remote-compaction-option.ts'
 import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
 
@@ -75,6 +83,15 @@ export interface OpenOptions {
   readonly compression?: Compression | readonly Compression[]
   /** Looks at entries while compactions rewrite them, on the calling thread: it may remove or replace them. */
   readonly compactionFilter?: CompactionFilter
+  /**
+   * Makes values out of what `merge` writes, in the default keyspace. The database remembers its name and version, and is
+   * not opened with another one, nor without one, unless it is one of those that come with Moraine.
+   */
+  readonly mergeOperator?: MergeOperator
+  /** Milliseconds that entries of the default keyspace live unless their write says otherwise; remembered. Default: for ever. */
+  readonly ttlMs?: number
+  /** Settings of named keyspaces by name; `db.keyspace` takes the same later. */
+  readonly keyspaces?: Readonly<Record<string, KeyspaceOptions>>
   /** Bloom filter bits per key; 0 for no filter, default 10 (one false positive in a hundred). */
   readonly filterBitsPerKey?: number
   /** Size at which compaction starts another table; default 32 MiB. */
@@ -143,6 +160,9 @@ const checks: OptionChecks<OpenOptions> = {
   blockRestartInterval: integerOption(1, 1024),
   compression: checkCompression,
   compactionFilter: checkCompactionFilter,
+  mergeOperator: keyspaceChecks.mergeOperator,
+  ttlMs: keyspaceChecks.ttlMs,
+  keyspaces: keyspacesOption,
   filterBitsPerKey: integerOption(0, 32),
   targetFileSizeBytes: integerOption(4 * 1024, GIB),
   compaction: checkCompaction,
@@ -176,7 +196,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     blockSizeBytes: options.blockSizeBytes ?? 16 * 1024,
     blockRestartInterval: options.blockRestartInterval ?? 16,
     compression: [options.compression ?? 'lz4'].flat() as Compression[],
-    compactionFilter: options.compactionFilter,
+    keyspaces: declaredKeyspaces('open', options, options.keyspaces),
     filterBitsPerKey: options.filterBitsPerKey ?? 10,
     targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
     ...compactionSettings(options.compaction ?? 'leveled'),
@@ -228,21 +248,6 @@ function walSettings(wal: WalOption): WalSettings {
     syncIntervalMs: local.syncIntervalMs ?? 100,
     foreign: local.foreign ?? 'refuse',
   }
-}
-
-function checkCompression(value: unknown): string | undefined {
-  const words: readonly unknown[] = Array.isArray(value) ? value : [value]
-  const known = words.length > 0 && words.length <= LEVEL_COUNT && words.every((word) => COMPRESSIONS.includes(word))
-  if (!known) return `'none', 'lz4' or 'zstd', or a list of 1 to ${LEVEL_COUNT} of these, one a level`
-  if (words.includes('zstd') && !zstdAvailable) return `'none' or 'lz4' here: zstd needs Node 22.15 or newer`
-  return undefined
-}
-
-const COMPRESSIONS: readonly unknown[] = ['none', 'lz4', 'zstd'] satisfies Compression[]
-
-function checkCompactionFilter(value: unknown): string | undefined {
-  const { name, filter } = (typeof value === 'object' && value !== null ? value : {}) as Partial<CompactionFilter>
-  return typeof name === 'string' && name !== '' && typeof filter === 'function' ? undefined : 'an object { name, filter(key, value, context) }'
 }
 
 function checkWal(value: unknown): string | undefined {

@@ -2,9 +2,11 @@ import { type Clock, type Random, systemClock, systemRandom } from '@moraine/bas
 import { openReaderEngine } from '../recovery/open-reader.ts'
 import type { ReaderEvents } from '../recovery/reader-event.ts'
 import type { ReaderSettings } from '../recovery/reader-settings.ts'
+import type { MergeOperator } from '../merge/merge-operator.ts'
 import { checkpointOption } from './checkpoint-options.ts'
 import { DbReader } from './db-reader.ts'
 import { EventListeners } from './event-listeners.ts'
+import { declaredKeyspaces, keyspaceChecks, type KeyspaceOptions, keyspacesOption } from './keyspace-options.ts'
 import { type Location, resolveLocation } from './open.ts'
 import { checkOptions, integerOption, objectOption, type OptionChecks } from './option-checks.ts'
 
@@ -24,6 +26,10 @@ export interface OpenReaderOptions {
   readonly blockCacheSizeBytes?: number
   /** Indexes and filters of open tables kept in memory; default 64 MiB. */
   readonly metadataCacheSizeBytes?: number
+  /** The merge operator of the default keyspace, when it is not one of those that come with Moraine. */
+  readonly mergeOperator?: MergeOperator
+  /** Settings of named keyspaces by name; `reader.keyspace` takes the same later. */
+  readonly keyspaces?: Readonly<Record<string, KeyspaceOptions>>
   /** Time source; a simulation passes its own. */
   readonly clock?: Clock
   /** Source of randomness; a simulation passes its own. */
@@ -41,6 +47,8 @@ const checks: OptionChecks<OpenReaderOptions> = {
   lease: (value) => (typeof value === 'boolean' || leaseLength(value) === undefined ? undefined : `true, false or ${leaseLength(value)}`),
   blockCacheSizeBytes: integerOption(0, TIB),
   metadataCacheSizeBytes: integerOption(0, TIB),
+  mergeOperator: keyspaceChecks.mergeOperator,
+  keyspaces: keyspacesOption,
   clock: objectOption('nowMs'),
   random: objectOption('fill'),
 }
@@ -72,6 +80,7 @@ function readerSettings(options: OpenReaderOptions): ReaderSettings {
     leaseMs: leaseMs === false ? undefined : leaseMs,
     blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
     metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
+    keyspaces: declaredKeyspaces('openReader', options, options.keyspaces),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }

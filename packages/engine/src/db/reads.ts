@@ -38,13 +38,17 @@ const readChecks: OptionChecks<ReadOptions> = { snapshot: () => undefined, durab
 const NO_ENTRY: Promise<undefined> = Promise.resolve(undefined)
 const ABSENT: ResidentResult = { absent: true }
 
-/** The read calls of a database and of a reader: checks what it is given, encodes keys, and asks the engine. */
+/** The read calls of a keyspace, of a database or of a reader: checks what it is given, encodes keys, and asks the engine. */
 export class Reads {
   readonly #engine: ReadEngine
-  readonly #key = new KeyScratch()
+  readonly #prefix: Uint8Array
+  readonly #key: KeyScratch
 
-  constructor(engine: ReadEngine) {
+  /** @param prefix what the stored keys of the keyspace begin with */
+  constructor(engine: ReadEngine, prefix: Uint8Array) {
     this.#engine = engine
+    this.#prefix = prefix
+    this.#key = new KeyScratch(prefix)
   }
 
   get(key: Bytes, options: ReadOptions | undefined): Promise<Uint8Array | undefined> {
@@ -107,7 +111,7 @@ export class Reads {
     const point = Snapshot.pointFor(options.snapshot, this.#engine)
     if (options.durable !== true) return point
     const { durableSeq } = this.#engine
-    return { seq: Math.min(point?.seq ?? Number.POSITIVE_INFINITY, durableSeq), view: point?.view }
+    return { ...point, seq: Math.min(point?.seq ?? Number.POSITIVE_INFINITY, durableSeq) }
   }
 
   #foundValue(): Uint8Array {
@@ -159,7 +163,8 @@ export class Reads {
     this.#engine.ensureOpen()
     checkScanOptions(options)
     const request = {
-      range: scanRange(options),
+      range: scanRange(options, this.#prefix),
+      prefix: this.#prefix,
       reverse: options.reverse ?? false,
       limit: options.limit ?? Number.POSITIVE_INFINITY,
       signal: options.signal,

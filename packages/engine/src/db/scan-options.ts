@@ -1,5 +1,6 @@
 import { MoraineError } from '@moraine/base'
 import { type Bytes, keyBytes } from '../batch/limits.ts'
+import { keyspaceEnd, storedKey } from '../key/keyspace.ts'
 import { intersectRanges, keyAfter, type KeyRange, prefixRange } from '../key/key-range.ts'
 import { booleanOption, checkOptions, integerOption, type OptionCheck, type OptionChecks, signalOption } from './option-checks.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -45,8 +46,16 @@ export function checkScanOptions(options: ScanOptions): void {
   checkOptions('scan', options, checks)
 }
 
-/** The half-open range that a scan's bounds describe. The bytes are copies. */
-export function scanRange(options: ScanOptions): KeyRange {
+/** The half-open range of stored keys that a scan's bounds describe in a keyspace. The bytes are copies. */
+export function scanRange(options: ScanOptions, prefix: Uint8Array): KeyRange {
+  const { gte, lt } = userRange(options)
+  return {
+    gte: gte === undefined ? prefix : storedKey(prefix, gte),
+    lt: lt === undefined ? keyspaceEnd(prefix) : storedKey(prefix, lt),
+  }
+}
+
+function userRange(options: ScanOptions): KeyRange {
   let range: KeyRange = {}
   if (options.prefix !== undefined) range = prefixRange(keyBytes(options.prefix).slice())
   if (options.gte !== undefined) range = intersectRanges(range, { gte: keyBytes(options.gte).slice() })
@@ -56,7 +65,22 @@ export function scanRange(options: ScanOptions): KeyRange {
   return range
 }
 
-/** The range of `compact` and the like: `{ gte, lt }`, both optional. */
+/** Flushes and compacts a range of a keyspace; with an undefined prefix, everything. */
+export async function compactUserRange(
+  engine: { flush(): Promise<void>; compactRange(range: KeyRange): Promise<void> },
+  prefix: Uint8Array | undefined,
+  range: { gte?: Bytes; lt?: Bytes } | undefined,
+): Promise<void> {
+  const keys = plainRange('compact', range)
+  await engine.flush()
+  if (prefix === undefined) return await engine.compactRange(keys)
+  await engine.compactRange({
+    gte: keys.gte === undefined ? prefix : storedKey(prefix, keys.gte),
+    lt: keys.lt === undefined ? keyspaceEnd(prefix) : storedKey(prefix, keys.lt),
+  })
+}
+
+/** A range of user keys: `{ gte, lt }`, both optional. */
 export function plainRange(call: string, range: { gte?: Bytes; lt?: Bytes } = {}): KeyRange {
   checkOptions(call, range, { gte: bytesOption, lt: bytesOption })
   const gte = range.gte === undefined ? undefined : keyBytes(range.gte).slice()

@@ -1,14 +1,12 @@
 import type { Clock, MoraineError } from '@moraine/base'
 import { isMoraineError, sleep, WaitList } from '@moraine/base'
-import type { SstWriterSettings } from '@moraine/sstable'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
-import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
-import type { ByteWork } from '../table/byte-work.ts'
-import type { BuiltTable } from '../table/table-builder.ts'
+import type { ApplicationCode, ByteWork, FlushJob } from '../table/byte-work.ts'
+import type { BuiltTable } from '../table/built-table.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CommitRider } from './commit-rider.ts'
 
@@ -24,13 +22,18 @@ export interface FlushReport {
   readonly commitMs: number
 }
 
+/** What a flush goes by, asked for when it begins. */
+export interface FlushRules {
+  job(level: number): FlushJob
+  flushCode(): ApplicationCode | undefined
+}
+
 export interface FlusherOptions {
   readonly views: ViewRegistry
   readonly versions: VersionSet
-  readonly snapshots: SnapshotRegistry
   readonly tableWriter: TableWriter
   readonly byteWork: ByteWork
-  readonly writerSettings: () => SstWriterSettings
+  readonly rules: FlushRules
   readonly clock: Clock
   /** What travels with the commits. */
   readonly rider: CommitRider
@@ -144,11 +147,11 @@ export class Flusher {
   }
 
   async #flush(memtable: Memtable): Promise<void> {
-    const { views, versions, snapshots, tableWriter, rider, clock, signal } = this.#options
+    const { views, versions, rules, tableWriter, rider, clock, signal } = this.#options
     const startMs = clock.monotonicMs()
     const tables: BuiltTable[] = []
-    const job = { writer: this.#options.writerSettings(), snapshots: snapshots.held() }
-    for await (const table of this.#options.byteWork.flush(memtable, job, signal)) tables.push(table)
+    const work = this.#options.byteWork.flush(memtable, rules.job(0), signal, rules.flushCode())
+    for await (const table of work) tables.push(table)
     const builtMs = clock.monotonicMs()
     // Upload before commit: a manifest never names a file that may not exist.
     const files: TableFile[] = []

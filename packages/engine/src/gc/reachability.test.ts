@@ -50,6 +50,8 @@ function manifest(id: number, epoch: number, files: readonly FileId[], more: Par
     walEpochs: [],
     origins: [],
     jobs: [],
+    keyspaces: [],
+    ttlNowMs: 0,
     base: undefined,
     ...more,
   } as Manifest

@@ -20,7 +20,7 @@ export interface EntryIterator {
   keyEnd: number
   /** Sequence number of the entry. */
   seq: number
-  /** An EntryKind. */
+  /** An EntryKind; ENVELOPED beside it when the value begins with an envelope. */
   kind: number
   valueBytes: Uint8Array
   valueStart: number

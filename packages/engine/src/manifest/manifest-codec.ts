@@ -2,6 +2,7 @@ import { ByteReader, ByteWriter, crc32c, MoraineError } from '@moraine/base'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { type FileId, isFileId, isJobId } from '../layout/object-names.ts'
 import { type BaseReference, type CheckpointRecord, type CompactionJob, type Manifest, manifestDefect, type WalEpoch } from './manifest.ts'
+import { decodeSemantics, encodeSemantics } from './semantics-codec.ts'
 import type { Origin, OriginPin } from './origin.ts'
 import { decodeOrigin, encodeOrigin, shared } from './origin-codec.ts'
 import { contentFlags, decodeContents, encodeContents } from './table-contents-codec.ts'
@@ -23,6 +24,7 @@ import type { LeveledFile } from './version-edit.ts'
  *     6 wal        epochs of object-store logs that are still to be replayed
  *     7 origins    pins that a clone holds in the databases whose tables it names
  *     8 jobs       compactions offered to remote compactors
+ *     9 semantics  the time of expiry, and what is remembered of keyspaces: merge operators and default TTLs
  *
  * A tag with the high bit set may be skipped by a reader that does not know it; any other unknown tag is refused, so
  * that an old program never misreads a database of a newer one. The base object is the same frame with the magic
@@ -40,7 +42,8 @@ const SECTION_CHECKPOINTS = 5
 const SECTION_WAL = 6
 const SECTION_ORIGINS = 7
 const SECTION_JOBS = 8
-const LAST_SECTION = SECTION_JOBS
+const SECTION_SEMANTICS = 9
+const LAST_SECTION = SECTION_SEMANTICS
 const SKIPPABLE = 0x80
 
 const FLAG_RELEASED = 1
@@ -77,6 +80,9 @@ export function encodeManifest(manifest: Manifest, listed: readonly LeveledFile[
       writer.varint(manifest.jobs.length)
       for (const { id, work } of manifest.jobs) writer.text(id).text(work)
     })
+  }
+  if (manifest.keyspaces.length > 0 || manifest.ttlNowMs > 0) {
+    section(writer, SECTION_SEMANTICS, () => encodeSemantics(writer, manifest))
   }
   const base = manifest.base
   if (base !== undefined) {
@@ -131,6 +137,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
   const walBytes = sections.get(SECTION_WAL)
   const originBytes = sections.get(SECTION_ORIGINS)
   const jobBytes = sections.get(SECTION_JOBS)
+  const semanticsBytes = sections.get(SECTION_SEMANTICS)
   const baseBytes = sections.get(SECTION_BASE)
   const droppedBytes = sections.get(SECTION_DROPPED)
   return {
@@ -150,6 +157,7 @@ export function decodeManifest(bytes: Uint8Array, name: string): ManifestBody {
       walEpochs: walBytes === undefined ? [] : decodeWalEpochs(walBytes, name),
       origins: originBytes === undefined ? [] : decodeOriginPins(originBytes, name),
       jobs: jobBytes === undefined ? [] : decodeJobs(jobBytes, name),
+      ...(semanticsBytes === undefined ? { keyspaces: [], ttlNowMs: 0 } : decodeSemantics(semanticsBytes, name)),
     },
     listed: decodeFiles(fileBytes, name),
     base: baseBytes === undefined ? undefined : decodeBaseReference(baseBytes, name),

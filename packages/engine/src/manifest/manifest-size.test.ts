@@ -63,6 +63,8 @@ test('pitfall 17: 100,000 tables: every manifest stays below 1 MB and is opened 
     walEpochs: [],
     origins: [],
     jobs: [],
+    keyspaces: [],
+    ttlNowMs: 0,
     base: undefined,
   }
   const manifests = new ManifestStore(store, options)

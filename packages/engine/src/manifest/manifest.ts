@@ -1,5 +1,6 @@
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { epochOfJob, type FileId, type JobId } from '../layout/object-names.ts'
+import type { KeyspaceRecord } from './keyspace-record.ts'
 import { type Origin, type OriginPin, originKey } from './origin.ts'
 import type { Version } from './version.ts'
 import { versionDefect } from './version.ts'
@@ -36,6 +37,10 @@ export interface Manifest {
   readonly origins: readonly OriginPin[]
   /** Compactions offered to remote compactors; only those of the manifest's own epoch count, see `openJobs`. */
   readonly jobs: readonly CompactionJob[]
+  /** What is remembered of the keyspaces, the default one included. */
+  readonly keyspaces: readonly KeyspaceRecord[]
+  /** The latest moment that expiry was decided by, in wall-clock milliseconds: time never runs back before it. */
+  readonly ttlNowMs: number
   /** The object that holds most of the file list when it is too long to repeat in every manifest. */
   readonly base: BaseReference | undefined
 }

@@ -25,6 +25,8 @@ const RETRY_MOST_MS = 5_000
 export interface VersionSetOptions {
   readonly clock: Clock
   readonly random: Random
+  /** What every commit says of keyspaces and of the time that decides about expiry. */
+  readonly semantics?: () => Pick<Manifest, 'keyspaces' | 'ttlNowMs'>
   /** A commit whose outcome is not known yet will be tried again. */
   readonly onRetry?: (error: MoraineError) => void
   /** Runs after each commit, before its `publish`. */
@@ -41,6 +43,7 @@ export class VersionSet {
   readonly #random: Random
   readonly #onRetry: ((error: MoraineError) => void) | undefined
   readonly #onCommitted: VersionSetOptions['onCommitted']
+  readonly #semantics: VersionSetOptions['semantics']
   readonly #commits = new SerialQueue()
   #current: Manifest
   #fenced: MoraineError | undefined
@@ -54,6 +57,7 @@ export class VersionSet {
     this.#random = options.random
     this.#onRetry = options.onRetry
     this.#onCommitted = options.onCommitted
+    this.#semantics = options.semantics
   }
 
   get current(): Manifest {
@@ -79,6 +83,7 @@ export class VersionSet {
       const nowMs = this.#clock.nowMs()
       const next: Manifest = {
         ...current,
+        ...this.#semantics?.(),
         ...fields,
         // The owner's next commit is where expired checkpoints go.
         checkpoints: liveCheckpoints(fields.checkpoints ?? current.checkpoints, nowMs),

@@ -1,5 +1,6 @@
 import { compareBytes, MoraineError, toHex } from '@moraine/base'
 import type { KeyRange } from '../key/key-range.ts'
+import { keyspaceOf } from '../key/keyspace.ts'
 import { endsBefore, precedes, type TableFile } from './table-file.ts'
 import type { VersionEdit } from './version-edit.ts'
 
@@ -155,6 +156,19 @@ export function countFiles(version: Version): number {
 
 export function levelBytes(files: readonly TableFile[]): number {
   return files.reduce((bytes, file) => bytes + file.sizeBytes, 0)
+}
+
+/**
+ * How many tables of level 0 a read of one key may have to look into, at most: a flush writes a table for each keyspace, and
+ * tables of other keyspaces are in nobody's way.
+ */
+export function levelZeroDepth(files: readonly TableFile[]): number {
+  const depths = new Map<string, number>()
+  for (const { smallestKey } of files) {
+    const keyspace = keyspaceOf(smallestKey)
+    depths.set(keyspace, (depths.get(keyspace) ?? 0) + 1)
+  }
+  return Math.max(0, ...depths.values())
 }
 
 /** Index of the first table of a sorted run whose largest key is not below `key`; the run's length when there is none. */

@@ -1,5 +1,8 @@
 import { MoraineError, murmur3 } from '@moraine/base'
+import { ENVELOPED } from '../batch/envelope.ts'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
+import { MAX_PREFIX_BYTES } from '../key/keyspace.ts'
+import { type RangeTombstone, RangeTombstones } from '../key/range-tombstones.ts'
 import { Arena, type ArenaPool, CHUNK_BYTES } from './arena.ts'
 import { HashIndex, UNKNOWN } from './hash-index.ts'
 import { MemtableIterator } from './memtable-iterator.ts'
@@ -25,14 +28,17 @@ export interface MemtableImage {
   readonly directory: Int32Array
   readonly shared: boolean
   readonly entryCount: number
+  readonly envelopeCount: number
+  readonly rangeTombstones: readonly RangeTombstone[]
   readonly rawBytes: number
   readonly smallestSeq: number
   readonly largestSeq: number
 }
 
 const MIN_INITIAL_BYTES = 65_536
-const MAX_KEY_BYTES = 65_535
-const MAX_VALUE_BYTES = 0x4000_0000
+const MAX_KEY_BYTES = 65_535 + MAX_PREFIX_BYTES
+/** A value of 1 GiB with its envelope. */
+const MAX_VALUE_BYTES = 0x4000_0000 + 16
 
 /**
  * The sorted buffer of recent writes: an ordered, insert-only map from (key ascending, sequence descending) to
@@ -56,7 +62,10 @@ export class Memtable {
   readonly #index: HashIndex
   readonly #shared: boolean
   readonly #attached: boolean
+  #tombstones: RangeTombstones | undefined
+  #tombstoneList: RangeTombstone[] = []
   #entryCount = 0
+  #envelopeCount = 0
   #rawBytes = 0
   #smallestSeq = 0
   #largestSeq = 0
@@ -72,6 +81,8 @@ export class Memtable {
       this.#tree = new RadixTree(this.#indexArena, this.#records, image.root)
       this.#index = new HashIndex(this.#indexArena, this.#records, image.directory)
       this.#entryCount = image.entryCount
+      this.#envelopeCount = image.envelopeCount
+      this.#tombstoneList = [...image.rangeTombstones]
       this.#rawBytes = image.rawBytes
       this.#smallestSeq = image.smallestSeq
       this.#largestSeq = image.largestSeq
@@ -92,8 +103,22 @@ export class Memtable {
     return new Memtable({}, image)
   }
 
+  /** Versions of keys and range tombstones. */
   get entryCount(): number {
     return this.#entryCount
+  }
+
+  /** Entries whose value begins with an envelope. */
+  get envelopeCount(): number {
+    return this.#envelopeCount
+  }
+
+  /** The range tombstones among the entries; undefined when there are none. More may come while the memtable is written to. */
+  get rangeTombstones(): RangeTombstones | undefined {
+    if (this.#tombstones === undefined && this.#tombstoneList.length > 0) {
+      this.#tombstones = RangeTombstones.of(this.#tombstoneList)
+    }
+    return this.#tombstones
   }
 
   get isEmpty(): boolean {
@@ -102,7 +127,8 @@ export class Memtable {
 
   /** Bytes of memory held: whole chunks, large values, the hash directory. */
   get memoryBytes(): number {
-    return this.#records.memoryBytes + this.#indexArena.memoryBytes + this.#index.directory.byteLength
+    const points = this.#records.memoryBytes + this.#indexArena.memoryBytes + this.#index.directory.byteLength
+    return this.#tombstones === undefined ? points : points + this.#tombstones.memoryBytes
   }
 
   /** Bytes of all keys and values inserted, every version counted with its key. */
@@ -121,8 +147,8 @@ export class Memtable {
   }
 
   /**
-   * Adds the entry, copying `key[keyStart, keyEnd)` (0 to 65,535 bytes) and `value[valueStart, valueEnd)` (up to
-   * 1 GiB). `seq` is greater than every one before; `kind` is an EntryKind. Either adds the entry or throws
+   * Adds the entry, copying `key[keyStart, keyEnd)` (a stored key: see key/keyspace.ts) and `value[valueStart, valueEnd)` (up to
+   * 1 GiB). `seq` is greater than every one before; `kind` is an EntryKind, with ENVELOPED where it applies. Either adds the entry or throws
    * (INVALID: too long; INTERNAL: sequence out of order, released, attached, full) and changes nothing.
    */
   insert(
@@ -148,10 +174,26 @@ export class Memtable {
     } else {
       this.#records.addVersion(existing, seq, kind, value, valueStart, valueEnd)
     }
+    if (kind >= ENVELOPED) this.#envelopeCount++
+    this.#counted(seq, keyEnd - keyStart + (valueEnd - valueStart))
+  }
+
+  /** Adds a range tombstone: older versions of the keys from `start` to before `end` are deleted. Copies both. */
+  deleteRange(seq: number, start: Uint8Array, end: Uint8Array): void {
+    this.#records.checkUsable()
+    this.#checkInsert(seq, start.length, end.length)
+    const tombstone: RangeTombstone = { start: start.slice(), end: end.slice(), seq }
+    this.#tombstones ??= new RangeTombstones()
+    this.#tombstones.add(tombstone.start, tombstone.end, seq)
+    this.#tombstoneList.push(tombstone)
+    this.#counted(seq, start.length + end.length)
+  }
+
+  #counted(seq: number, rawBytes: number): void {
     if (this.#entryCount === 0) this.#smallestSeq = seq
     this.#entryCount++
     this.#largestSeq = seq
-    this.#rawBytes += keyEnd - keyStart + (valueEnd - valueStart)
+    this.#rawBytes += rawBytes
   }
 
   /** The newest entry of `key[keyStart, keyEnd)` with a sequence of at most `maxSeq`: a reference, or -1. */
@@ -163,6 +205,13 @@ export class Memtable {
     return version === 0 ? -1 : version
   }
 
+  /** The version of the same key right before the one that `find` gave; -1 when that is the first. */
+  olderOf(ref: number): number {
+    this.#records.checkUsable()
+    return this.#records.isFirstVersion(ref) ? -1 : this.#records.olderVersion(ref)
+  }
+
+  /** An EntryKind, with ENVELOPED beside it. */
   kindOf(ref: number): number {
     this.#records.checkUsable()
     return this.#records.kindOf(ref)
@@ -213,6 +262,8 @@ export class Memtable {
       directory: this.#index.directory,
       shared: this.#shared,
       entryCount: this.#entryCount,
+      envelopeCount: this.#envelopeCount,
+      rangeTombstones: this.#tombstoneList,
       rawBytes: this.#rawBytes,
       smallestSeq: this.#smallestSeq,
       largestSeq: this.#largestSeq,

@@ -1,11 +1,15 @@
 import { compareRanges, copyRange, throwIfAborted } from '@moraine/base'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
+import { RangeHidingIterator, type TombstoneSource } from '../iterator/range-hiding-iterator.ts'
 import { VisibleIterator } from '../iterator/visible-iterator.ts'
 import { isEmptyRange, type KeyRange, rangeTouches } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
+import { userKey } from '../key/keyspace.ts'
 import { touchingInRun } from '../manifest/version.ts'
+import type { MergeOperators } from '../merge/merge-operators.ts'
 import { RunIterator } from '../table/run-iterator.ts'
+import { memtableTombstones, runTombstones } from '../table/run-tombstones.ts'
 import { type ReadAhead, SCAN_READ_AHEAD, tableIterator } from '../table/table-iterator.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { ReadView } from './read-view.ts'
@@ -14,26 +18,41 @@ import type { ReadView } from './read-view.ts'
 export type Entry = [key: Uint8Array, value: Uint8Array]
 
 export interface ScanRequest {
+  /** Of stored keys. */
   readonly range: KeyRange
+  /** What the stored keys of the keyspace begin with; entries are given without it. */
+  readonly prefix: Uint8Array
   readonly reverse: boolean
   /** Most entries to give; Infinity for all. */
   readonly limit: number
   /** Read at this sequence number. */
   readonly seq: number
+  /** And at this time: what has expired by then is not seen. */
+  readonly timeMs: number
   readonly signal: AbortSignal | undefined
 }
 
-/** All sources of a view that may hold keys of the range, merged. */
-export function viewIterator(view: ReadView, tables: TableStore, range: KeyRange, readAhead: ReadAhead): EntryIterator {
+/** All sources of a view that may hold keys of the range, merged, without what range tombstones up to `seq` delete. */
+export function viewIterator(view: ReadView, tables: TableStore, range: KeyRange, readAhead: ReadAhead, seq: number): EntryIterator {
   const children: EntryIterator[] = []
-  for (const memtable of [view.active, ...view.sealed]) if (!memtable.isEmpty) children.push(memtable.iterator())
+  const newer: TombstoneSource[] = []
+  const place = (open: () => EntryIterator, tombstones: TombstoneSource | undefined): void => {
+    const hides = tombstones !== undefined || newer.length > 0
+    children.push(hides ? new RangeHidingIterator(open(), tombstones, [...newer], seq) : open())
+    if (tombstones !== undefined) newer.push(tombstones)
+  }
+  for (const memtable of [view.active, ...view.sealed]) {
+    const { rangeTombstones } = memtable
+    if (memtable.isEmpty) continue
+    place(() => memtable.iterator(), rangeTombstones === undefined ? undefined : memtableTombstones(rangeTombstones))
+  }
   const openTable = (file: TableFile): EntryIterator => tableIterator(tables, file, readAhead)
   const inRange = (file: TableFile): boolean => rangeTouches(range, file.smallestKey, file.largestKey)
   const [levelZero, ...runs] = view.version.levels as [readonly TableFile[], ...(readonly TableFile[])[]]
-  for (const file of levelZero) if (inRange(file)) children.push(openTable(file))
+  for (const file of levelZero) if (inRange(file)) place(() => openTable(file), runTombstones([file], tables))
   for (const run of runs) {
     const files = touchingInRun(run, range)
-    if (files.length > 0) children.push(new RunIterator(files, openTable))
+    if (files.length > 0) place(() => new RunIterator(files, openTable), runTombstones(files, tables))
   }
   return children.length === 1 ? (children[0] as EntryIterator) : new MergingIterator(children)
 }
@@ -49,8 +68,9 @@ export class ScanCursor {
   #started = false
   #ended = false
 
-  constructor(view: ReadView, tables: TableStore, request: ScanRequest) {
-    this.#iterator = new VisibleIterator(viewIterator(view, tables, request.range, SCAN_READ_AHEAD), request.seq)
+  constructor(view: ReadView, tables: TableStore, operators: MergeOperators, request: ScanRequest) {
+    const { range, seq, timeMs } = request
+    this.#iterator = new VisibleIterator(viewIterator(view, tables, range, SCAN_READ_AHEAD, seq), { seq, timeMs, operators })
     this.#request = request
     this.#remaining = isEmptyRange(request.range) ? 0 : request.limit
   }
@@ -72,7 +92,7 @@ export class ScanCursor {
         this.#ended = true
         return batch
       }
-      const key = copyRange(iterator.keyBytes, iterator.keyStart, iterator.keyEnd)
+      const key = this.#key()
       const value = copyRange(iterator.valueBytes, iterator.valueStart, iterator.valueEnd)
       batch.push([key, value])
       bytes += key.length + value.length
@@ -92,6 +112,15 @@ export class ScanCursor {
   close(): void {
     this.#ended = true
     this.#iterator.close()
+  }
+
+  /** A copy of the current key as the user knows it. */
+  #key(): Uint8Array {
+    const { keyBytes, keyStart, keyEnd } = this.#iterator
+    const { prefix } = this.#request
+    if (prefix.length > 0) return copyRange(keyBytes, keyStart + prefix.length, keyEnd)
+    const stored = copyRange(keyBytes, keyStart, keyEnd)
+    return stored[0] === 0xff ? userKey(prefix, stored) : stored
   }
 
   #start(): MaybePromise {

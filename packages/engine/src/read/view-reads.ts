@@ -1,6 +1,7 @@
 import { copyRange } from '@moraine/base'
+import type { MergeOperators } from '../merge/merge-operators.ts'
 import type { TableStore } from '../table/table-store.ts'
-import { HeldPieces, PointLookup } from './point-lookup.ts'
+import { HeldPieces, PointLookup, PRESENT } from './point-lookup.ts'
 import type { ReadView, ViewRegistry } from './read-view.ts'
 import { type Entry, ScanCursor, type ScanRequest } from './scan-cursor.ts'
 
@@ -10,6 +11,9 @@ export interface ReadHost {
   readonly tables: TableStore
   /** What a read of the present sees. */
   readonly lastSeq: number
+  /** The time of the present, in wall-clock milliseconds: what has expired by then is not seen. Never runs backwards. */
+  nowMs(): number
+  readonly operators: MergeOperators
   /** Throws what new calls are refused with. */
   ensureOpen(): void
   /** Throws when a read of this view that waited must not go on. */
@@ -21,13 +25,18 @@ export interface ReadHost {
 /** A moment to read at: a sequence number, and the view that still has it when that is not the current one. */
 export interface ReadPoint {
   readonly seq: number
+  /** What has expired by this wall-clock millisecond is not seen; absent: what has expired by the time of the read. */
+  readonly timeMs?: number | undefined
   readonly view?: ReadView | undefined
 }
 
-/** A value and the sequence number of the write that put it there. */
+/** A value and what is known of it. */
 export interface FoundValue {
   readonly value: Uint8Array
+  /** Sequence number of the newest write that makes it. */
   readonly seq: number
+  /** Infinity: never. */
+  readonly expiresAtMs: number
 }
 
 /** The reads of an engine, with and without I/O, at the present or at a moment that is held. */
@@ -37,7 +46,7 @@ export class ViewReads {
 
   constructor(host: ReadHost) {
     this.#host = host
-    this.#lookup = new PointLookup(host.tables)
+    this.#lookup = new PointLookup(host.tables, { nowMs: () => host.nowMs(), operators: host.operators })
   }
 
   /** The lookup that the last synchronous read left its answer in. */
@@ -48,8 +57,8 @@ export class ViewReads {
   /** A lookup without I/O. The answer stands in `found` until the next call. */
   lookup(key: Uint8Array, keyStart: number, keyEnd: number, at: ReadPoint | undefined): 'found' | 'absent' | 'blocked' {
     const host = this.#host
-    if (at === undefined) return this.#lookup.run(host.views.current, key, keyStart, keyEnd, host.lastSeq)
-    return this.#lookup.run(at.view ?? host.views.current, key, keyStart, keyEnd, at.seq)
+    if (at === undefined) return this.#lookup.run(host.views.current, key, keyStart, keyEnd, host.lastSeq, PRESENT)
+    return this.#lookup.run(at.view ?? host.views.current, key, keyStart, keyEnd, at.seq, at.timeMs ?? PRESENT)
   }
 
   /** Like `lookup`, but fetches what is missing. The key must not change until it resolves. */
@@ -57,14 +66,15 @@ export class ViewReads {
     const { views, lastSeq } = this.#host
     const view = views.acquire(at?.view)
     const seq = at?.seq ?? lastSeq
+    const timeMs = at?.timeMs ?? PRESENT
     const held = new HeldPieces()
     try {
       for (;;) {
-        const state = this.#lookup.run(view, key, 0, key.length, seq, held)
+        const state = this.#lookup.run(view, key, 0, key.length, seq, timeMs, held)
         if (state === 'absent') return undefined
         if (state === 'found') {
-          const { valueBytes, valueStart, valueEnd, seq: version } = this.#lookup
-          return { value: copyRange(valueBytes, valueStart, valueEnd), seq: version }
+          const { valueBytes, valueStart, valueEnd, seq: version, expiresAtMs } = this.#lookup
+          return { value: copyRange(valueBytes, valueStart, valueEnd), seq: version, expiresAtMs }
         }
         this.#host.ensureReadable(view)
         await this.#lookup.load(held)
@@ -77,10 +87,11 @@ export class ViewReads {
   }
 
   /** Starts a scan; close it when done. */
-  scan(request: Omit<ScanRequest, 'seq'>, at: ReadPoint | undefined): ViewScan {
-    const { views, tables, lastSeq } = this.#host
+  scan(request: Omit<ScanRequest, 'seq' | 'timeMs'>, at: ReadPoint | undefined): ViewScan {
+    const { views, tables, lastSeq, operators } = this.#host
     const view = views.acquire(at?.view)
-    return new ViewScan(this.#host, view, new ScanCursor(view, tables, { ...request, seq: at?.seq ?? lastSeq }))
+    const moment = { seq: at?.seq ?? lastSeq, timeMs: at?.timeMs ?? this.#host.nowMs() }
+    return new ViewScan(this.#host, view, new ScanCursor(view, tables, operators, { ...request, ...moment }))
   }
 }
 

@@ -2,7 +2,7 @@ import type { Clock, Random } from '@moraine/base'
 import type { CompactionSettings } from '../compaction/compaction-plan.ts'
 import type { RemoteCompactionSettings } from '../compaction/remote/remote-offers.ts'
 import type { Compression } from '@moraine/sstable'
-import type { CompactionFilter } from '../table/compaction-filter.ts'
+import type { KeyspaceSettings } from '../table/keyspaces.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
 import type { StoreWalSettings } from '../wal/store-wal-writer.ts'
 import type { WritePathSettings } from '../write/write-path.ts'
@@ -30,7 +30,8 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly blockRestartInterval: number
   /** By level; the last one goes for all deeper levels. */
   readonly compression: readonly Compression[]
-  readonly compactionFilter: CompactionFilter | undefined
+  /** Of keyspaces by name; the default one is there under the empty name. */
+  readonly keyspaces: ReadonlyMap<string, KeyspaceSettings>
   /** Undefined: nothing is offered to remote compactors. */
   readonly remoteCompaction: RemoteCompactionSettings | undefined
   readonly filterBitsPerKey: number

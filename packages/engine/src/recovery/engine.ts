@@ -10,21 +10,24 @@ import type { ManifestStore } from '../manifest/manifest-store.ts'
 import type { CheckpointRecord, Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
+import type { MergeOperators } from '../merge/merge-operators.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
-import { SnapshotRegistry } from '../read/snapshots.ts'
+import type { SnapshotRegistry } from '../read/snapshots.ts'
+import type { TtlClock } from '../read/ttl-clock.ts'
 import { type ReadHost, type ReadPoint, ViewReads } from '../read/view-reads.ts'
 import type { ByteWork } from '../table/byte-work.ts'
+import type { Keyspaces } from '../table/keyspaces.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { WalStats } from '../wal/wal-stats.ts'
 import { WritePath } from '../write/write-path.ts'
+import type { BuildRules } from './build-rules.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { FenceCheck } from './fence-check.ts'
 import type { RestorePlan } from './restore-plan.ts'
-import { sstWriterSettings } from './sst-writer-settings.ts'
 
 /** The parts of an engine, put together by `openEngine`. */
 export interface EngineParts {
@@ -45,6 +48,10 @@ export interface EngineParts {
   readonly log: EngineLog | undefined
   readonly lastSeq: number
   readonly emit: EmitEvent
+  readonly keyspaces: Keyspaces
+  readonly time: TtlClock
+  readonly snapshots: SnapshotRegistry
+  readonly rules: BuildRules
   /** Everything that was replayed at the opening is in the store now: the logs of owners before may go. */
   readonly forgetReplayed: () => Promise<void>
   /** Opens the same database again, at a checkpoint, with the same stores and caches. */
@@ -68,7 +75,8 @@ export class Engine implements ReadHost {
   readonly tables: TableStore
   readonly reads: ViewReads
   readonly writes: WritePath
-  readonly snapshots: SnapshotRegistry = new SnapshotRegistry()
+  readonly snapshots: SnapshotRegistry
+  readonly keyspaces: Keyspaces
   readonly gc: BackgroundCollector
   readonly origins: OriginReleaser
   readonly checkpoints: Checkpoints
@@ -76,6 +84,7 @@ export class Engine implements ReadHost {
   readonly compactor: Compactor
 
   readonly #emit: EmitEvent
+  readonly #time: TtlClock
   readonly #log: EngineLog | undefined
   readonly #byteWork: ByteWork
   readonly #flusher: Flusher
@@ -97,6 +106,9 @@ export class Engine implements ReadHost {
     this.versions = versions
     this.views = views
     this.tables = tables
+    this.snapshots = parts.snapshots
+    this.keyspaces = parts.keyspaces
+    this.#time = parts.time
     this.gc = parts.gc
     this.origins = parts.origins
     this.#emit = parts.emit
@@ -112,7 +124,7 @@ export class Engine implements ReadHost {
       versions,
       tableWriter,
       snapshots: this.snapshots,
-      writerSettings: (level = 0) => sstWriterSettings(settings, this.databaseId, level),
+      rules: parts.rules,
       clock,
       byteWork: parts.byteWork,
       onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
@@ -147,7 +159,6 @@ export class Engine implements ReadHost {
     this.compactor = new Compactor({
       ...background,
       settings,
-      filter: settings.compactionFilter,
       remote: settings.remoteCompaction,
       store: parts.stores.own,
       tables,
@@ -200,9 +211,18 @@ export class Engine implements ReadHost {
   }
 
   /** Keeps the versions that a moment sees until it is released. */
-  hold(at: ReadPoint = { seq: this.writes.lastSeq }): { readonly point: ReadPoint; release(): void } {
-    this.snapshots.add(at.seq)
-    return { point: at, release: () => this.snapshots.remove(at.seq) }
+  hold(at?: ReadPoint): { readonly point: ReadPoint; release(): void } {
+    const point = { seq: this.writes.lastSeq, ...at, timeMs: at?.timeMs ?? this.#time.nowMs() }
+    this.snapshots.add(point.seq, point.timeMs)
+    return { point, release: () => this.snapshots.remove(point.seq) }
+  }
+
+  nowMs(): number {
+    return this.#time.nowMs()
+  }
+
+  get operators(): MergeOperators {
+    return this.keyspaces.operators
   }
 
   get lastSeq(): number {

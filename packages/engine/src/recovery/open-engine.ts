@@ -3,16 +3,21 @@ import { CountingObjectStore, type ObjectStore, RetryingObjectStore } from '@mor
 import { OriginReleaser } from '../checkpoint/origin-releaser.ts'
 import { BackgroundCollector } from '../gc/background-collector.ts'
 import { newFileId } from '../layout/object-names.ts'
+import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { VersionSet } from '../manifest/version-set.ts'
 import { ArenaPool } from '../memtable/arena.ts'
 import { Memtable } from '../memtable/memtable.ts'
 import { ViewRegistry } from '../read/read-view.ts'
+import { SnapshotRegistry } from '../read/snapshots.ts'
+import { TtlClock } from '../read/ttl-clock.ts'
+import { Keyspaces } from '../table/keyspaces.ts'
 import { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
 import { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
 import { sweepStoreWal } from '../wal/store-wal-sweep.ts'
+import { BuildRules } from './build-rules.ts'
 import { chooseByteWork } from './choose-byte-work.ts'
 import { Engine } from './engine.ts'
 import type { EmitEvent } from './engine-event.ts'
@@ -64,6 +69,8 @@ interface EngineGround {
   readonly stores: OriginStores
   readonly tables: TableStore
   readonly emit: EmitEvent
+  /** What was declared of keyspaces while the engine before this one ran. */
+  readonly keyspaces?: Keyspaces
 }
 
 async function startEngine(ground: EngineGround, restore: RestorePlan | undefined, signal?: AbortSignal): Promise<Engine> {
@@ -72,6 +79,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
   const retrying = stores.own
   const manifests = new ManifestStore(retrying, { clock, random })
   let folder: LocalWalFolder | undefined
+  let keyspaces = new Keyspaces([])
   const { manifest, before } = await takeOwnership({
     store: retrying,
     manifests,
@@ -89,7 +97,15 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
       return folder?.walId
     },
     restore,
+    keyspaces: (previous) => {
+      keyspaces = ground.keyspaces ?? declaredKeyspaces(settings, previous)
+      return keyspaces.records
+    },
   })
+  const time = new TtlClock(clock, manifest.ttlNowMs)
+  const snapshots = new SnapshotRegistry()
+  const { databaseId } = manifest
+  const rules = new BuildRules({ settings, databaseId, keyspaces, snapshots, time })
   if (restore === undefined) await dropUnusedSuccessor(settings, manifest.databaseId)
   else if (folder !== undefined) folder = await adoptRestoredLog(settings, folder)
 
@@ -101,6 +117,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     clock,
     random,
     onRetry: (error) => emit('error', { error, willRetry: true }),
+    semantics: () => ({ keyspaces: keyspaces.records, ttlNowMs: time.nowMs() }),
     onCommitted: (committed, previous, edit) => {
       gc.committed(committed, previous, edit)
       origins.committed(committed, previous)
@@ -132,7 +149,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     clock,
     onFailed: (error) => emit('error', { error, willRetry: true }),
   })
-  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, folder, newMemtable, emit, signal }
+  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, rules, folder, newMemtable, emit, signal }
   const { lastSeq, localWrites } = await recoverLogs(recovery).catch(async (error: unknown) => {
     // A flush of what was replayed may have started a thread.
     await byteWork.close()
@@ -143,7 +160,11 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     settings,
     store,
     stores,
-    databaseId: manifest.databaseId,
+    databaseId,
+    keyspaces,
+    time,
+    snapshots,
+    rules,
     versions,
     history,
     views,
@@ -162,10 +183,17 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
       const swept = settings.wal.kind === 'object-store' || manifest.walEpochs.length > 0 || restore !== undefined
       if (swept) await sweepStoreWal(retrying, versions.current)
     },
-    reopen: (plan, stop) => startEngine(ground, plan, stop),
+    reopen: (plan, stop) => startEngine({ ...ground, keyspaces }, plan, stop),
   })
   if (settings.wal.kind === 'object-store' && localWrites > 0) await flushReplayed(engine)
   return engine
+}
+
+/** INVALID when the settings contradict what the database remembers of its keyspaces. */
+function declaredKeyspaces(settings: EngineSettings, before: Manifest | undefined): Keyspaces {
+  const keyspaces = new Keyspaces(before?.keyspaces ?? [])
+  for (const [name, declared] of settings.keyspaces) keyspaces.declare(name, declared)
+  return keyspaces
 }
 
 async function flushReplayed(engine: Engine): Promise<void> {

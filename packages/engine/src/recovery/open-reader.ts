@@ -1,6 +1,7 @@
 import { hostname } from 'node:os'
 import { CountingObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { ManifestStore } from '../manifest/manifest-store.ts'
+import { Keyspaces } from '../table/keyspaces.ts'
 import { OriginStores } from '../table/origin-stores.ts'
 import type { DatabaseSite } from './open-engine.ts'
 import { openOrigin } from './open-origin.ts'
@@ -49,7 +50,9 @@ export async function openReaderEngine(
   const source = new ReaderSource(manifests, stores, lease, settings.checkpoint)
   try {
     const basis = await source.acquire(signal)
-    const reader = new ReaderEngine({ settings, store, stores, manifests, source, basis, lease, emit, closing })
+    const keyspaces = new Keyspaces(basis.manifest.keyspaces)
+    for (const [name, declared] of settings.keyspaces) keyspaces.declare(name, declared)
+    const reader = new ReaderEngine({ settings, store, stores, manifests, source, basis, keyspaces, lease, emit, closing })
     await reader.start(signal)
     return reader
   } catch (error) {

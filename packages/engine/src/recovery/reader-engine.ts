@@ -4,8 +4,11 @@ import type { CheckpointRecord, Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import { filesOf } from '../manifest/version.ts'
 import { Memtable } from '../memtable/memtable.ts'
+import type { MergeOperators } from '../merge/merge-operators.ts'
 import { type ReadView, ViewRegistry } from '../read/read-view.ts'
 import { type ReadHost, type ReadPoint, ViewReads } from '../read/view-reads.ts'
+import { TtlClock } from '../read/ttl-clock.ts'
+import type { Keyspaces } from '../table/keyspaces.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
 import type { EmitReaderEvent } from './reader-event.ts'
@@ -21,6 +24,7 @@ export interface ReaderParts {
   readonly manifests: ManifestStore
   readonly source: ReaderSource
   readonly basis: ReaderBasis
+  readonly keyspaces: Keyspaces
   readonly lease: ReaderLease | undefined
   readonly emit: EmitReaderEvent
   readonly closing: AbortController
@@ -38,6 +42,10 @@ export class ReaderEngine implements ReadHost {
   readonly tables: TableStore
   readonly reads: ViewReads
 
+  readonly keyspaces: Keyspaces
+  readonly operators: MergeOperators
+
+  readonly #time: TtlClock
   readonly #stores: OriginStores
   readonly #manifests: ManifestStore
   readonly #source: ReaderSource
@@ -66,6 +74,9 @@ export class ReaderEngine implements ReadHost {
     this.#closing = parts.closing
     this.#manifest = basis.manifest
     this.#checkpoint = basis.checkpoint
+    this.#time = new TtlClock(settings.clock, basis.manifest.ttlNowMs)
+    this.keyspaces = parts.keyspaces
+    this.operators = parts.keyspaces.operators
     this.tables = new TableStore((origin) => stores.of(origin), settings)
     const newMemtable = (): Memtable => new Memtable()
     this.views = new ViewRegistry(newMemtable(), basis.manifest.version)
@@ -90,6 +101,11 @@ export class ReaderEngine implements ReadHost {
 
   get checkpoint(): CheckpointRecord | undefined {
     return this.#checkpoint
+  }
+
+  /** By this process's clock, but never before what the writer has seen. */
+  nowMs(): number {
+    return this.#time.nowMs()
   }
 
   get lastSeq(): number {
@@ -153,7 +169,7 @@ export class ReaderEngine implements ReadHost {
       this.#snapshots--
       this.views.release(view)
     }
-    return { point: { seq: at?.seq ?? this.lastSeq, view }, release }
+    return { point: { seq: at?.seq ?? this.lastSeq, timeMs: at?.timeMs ?? this.nowMs(), view }, release }
   }
 
   /**
@@ -219,6 +235,7 @@ export class ReaderEngine implements ReadHost {
     const before = this.#manifest.version
     const pinBefore = this.#pin
     this.#manifest = manifest
+    this.#time.advance(manifest.ttlNowMs)
     this.#checkpoint = checkpoint
     this.views.install({ version: manifest.version, ...this.#tail?.follow(manifest) }, () => {
       const current = new Set<string>()

@@ -1,4 +1,5 @@
 import type { Clock, Random } from '@moraine/base'
+import type { KeyspaceSettings } from '../table/keyspaces.ts'
 
 /** Every setting of a reader, checked and complete. Sizes in bytes, times in milliseconds. */
 export interface ReaderSettings {
@@ -10,6 +11,8 @@ export interface ReaderSettings {
   readonly leaseMs: number | undefined
   readonly blockCacheSizeBytes: number
   readonly metadataCacheSizeBytes: number
+  /** Of keyspaces by name; the default one is there under the empty name. */
+  readonly keyspaces: ReadonlyMap<string, KeyspaceSettings>
   readonly clock: Clock
   readonly random: Random
 }

@@ -6,16 +6,15 @@ import type { ManifestStore } from '../manifest/manifest-store.ts'
 import type { ManifestChange, VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
-import { SnapshotRegistry } from '../read/snapshots.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
 import { replayStoreWal } from '../wal/store-wal-replay.ts'
 import { type EndedLog, endLogs } from '../wal/store-wal-takeover.ts'
+import type { BuildRules } from './build-rules.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { type ReplayTarget, replayLog } from './replay.ts'
-import { sstWriterSettings } from './sst-writer-settings.ts'
 
 export interface LogRecovery {
   readonly settings: EngineSettings
@@ -28,6 +27,7 @@ export interface LogRecovery {
   readonly views: ViewRegistry
   readonly tableWriter: TableWriter
   readonly byteWork: ByteWork
+  readonly rules: BuildRules
   /** The local log that continues the manifest, if there is one on this machine. */
   readonly folder: LocalWalFolder | undefined
   readonly newMemtable: () => Memtable
@@ -121,15 +121,14 @@ class MemtableFiller implements ReplayTarget {
   }
 
   #newFlusher(): Flusher {
-    const { views, versions, tableWriter, byteWork, settings, manifest, emit } = this.#recovery
+    const { views, versions, tableWriter, byteWork, settings, rules, emit } = this.#recovery
     const { clock } = settings
     const signal = this.#recovery.signal ?? new AbortController().signal
     return new Flusher({
       views,
       versions,
       tableWriter,
-      snapshots: new SnapshotRegistry(),
-      writerSettings: () => sstWriterSettings(settings, manifest.databaseId, 0),
+      rules,
       clock,
       byteWork,
       rider: NO_RIDER,

@@ -1,5 +1,6 @@
 import { MoraineError } from '@moraine/base'
 import { visitOperations } from '../batch/batch-codec.ts'
+import { insertOperation } from '../memtable/insert-operation.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { WalRecord } from '../wal/wal-record.ts'
 
@@ -21,7 +22,7 @@ export async function replayLog(
     let seq = record.firstSeq - 1
     const count = visitOperations(record.payload, 'a log record', (kind, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
       if (++seq <= flushedSeq) return
-      target.active().insert(seq, kind, bytes, keyStart, keyEnd, bytes, valueStart, valueEnd)
+      insertOperation(target.active(), seq, kind, bytes, keyStart, keyEnd, valueStart, valueEnd)
       writes++
     })
     if (count !== record.count) {

@@ -2,6 +2,7 @@ import { type Clock, MoraineError, type Random, randomHex, sleep } from '@morain
 import type { ObjectStore } from '@moraine/object-store'
 import { type Epoch, FIRST_MANIFEST, nextManifest } from '../layout/numbers.ts'
 import { establishIdentity } from '../manifest/identity.ts'
+import type { KeyspaceRecord } from '../manifest/keyspace-record.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import { findCheckpoint } from '../manifest/live-checkpoints.ts'
@@ -24,6 +25,8 @@ export interface OwnershipRequest {
   readonly prepareLog: (before: Manifest | undefined, databaseId: string) => Promise<string | undefined>
   /** The new owner's log is in the store: from its first manifest on whoever comes next must look for it. */
   readonly logsToStore: boolean
+  /** What the new owner's manifests say of keyspaces; INVALID when that contradicts the newest manifest. */
+  readonly keyspaces: (before: Manifest | undefined) => readonly KeyspaceRecord[]
   /** The owner takes its own database anew, in the state of a checkpoint. */
   readonly restore: RestorePlan | undefined
 }
@@ -48,6 +51,7 @@ export async function takeOwnership(request: OwnershipRequest): Promise<{ manife
     }
     const databaseId = before?.databaseId ?? (await newDatabaseId(request))
     if (databaseId === undefined) continue
+    request.keyspaces(before)
     // A lost race brings a newer manifest, and with it perhaps another lineage of the log.
     if (log === undefined || log.before?.walId !== before?.walId) {
       log = { before, walId: await request.prepareLog(before, databaseId) }
@@ -85,7 +89,8 @@ function nextOwnersManifest(
     const state = request.restore === undefined ? before : restoredState(request.restore, before)
     const walEpochs = [...state.walEpochs, ...ownLog(epoch)]
     // Only the owner that offered a job commits its result.
-    return { ...state, ...fresh, id: nextManifest(before.id), epoch, walEpochs, jobs: [] }
+    const keyspaces = request.keyspaces(before)
+    return { ...state, ...fresh, id: nextManifest(before.id), epoch, walEpochs, jobs: [], keyspaces }
   }
   return {
     ...fresh,
@@ -99,6 +104,8 @@ function nextOwnersManifest(
     walEpochs: ownLog(FIRST_EPOCH),
     origins: [],
     jobs: [],
+    keyspaces: request.keyspaces(undefined),
+    ttlNowMs: 0,
     base: undefined,
   }
 }

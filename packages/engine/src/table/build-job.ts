@@ -1,10 +1,16 @@
+import { compareBytes } from '@moraine/base'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
+import { ALL_KEYS, intersectRanges } from '../key/key-range.ts'
+import { RangeTombstones } from '../key/range-tombstones.ts'
 import { endsBefore, type KeySpan, startsAfter, type TableFile } from '../manifest/table-file.ts'
 import type { Memtable } from '../memtable/memtable.ts'
-import type { FlushJob, MergeJob } from './byte-work.ts'
+import { MergeOperators } from '../merge/merge-operators.ts'
+import type { ApplicationCode, FlushJob, MergeJob } from './byte-work.ts'
 import { RunIterator } from './run-iterator.ts'
-import { type BuiltTable, buildTables, type TableFilter } from './table-builder.ts'
+import type { BuildRequest } from './build-request.ts'
+import type { BuiltTable } from './built-table.ts'
+import { buildTables } from './table-builder.ts'
 import { type ReadAhead, tableIterator } from './table-iterator.ts'
 import type { TableStore } from './table-store.ts'
 
@@ -14,15 +20,23 @@ const MERGE_READ_AHEAD: ReadAhead = { initialBytes: 1024 * 1024, maxBytes: 2 * 1
 /** See `BuildRequest.pause`. */
 export type Pause = () => Promise<void> | undefined
 
-/** The table of a memtable. */
-export async function* buildFlush(memtable: Memtable, job: FlushJob, pause: Pause): AsyncGenerator<BuiltTable, void> {
+/** The tables of a memtable. */
+export async function* buildFlush(
+  memtable: Memtable,
+  job: FlushJob,
+  pause: Pause,
+  code?: ApplicationCode,
+): AsyncGenerator<BuiltTable, void> {
   const iterator = memtable.iterator()
   try {
     yield* buildTables(iterator, {
-      ...job,
+      ...rulesOf(job, code),
       targetSizeBytes: Number.POSITIVE_INFINITY,
+      tombstones: memtable.rangeTombstones,
+      enveloped: memtable.envelopeCount > 0,
       // Older versions may stand in any table.
       isBottommost: () => false,
+      isRangeBottommost: () => false,
       pause,
     })
   } finally {
@@ -35,15 +49,75 @@ export async function* buildMerge(
   job: MergeJob,
   tables: TableStore,
   pause: Pause,
-  filter?: TableFilter,
+  code?: ApplicationCode,
 ): AsyncGenerator<BuiltTable, void> {
   const open = (file: TableFile): EntryIterator => tableIterator(tables, file, MERGE_READ_AHEAD)
-  const merged = new MergingIterator(job.runs.map((files) => new RunIterator(files, open)))
+  const tombstones = await inputTombstones(job.runs.flat(), tables)
+  // A table that range tombstones delete as a whole need not be read.
+  const runs = tombstones === undefined ? job.runs : job.runs.map((files) => files.filter((file) => !isDeleted(file, tombstones, job.snapshots)))
+  const merged = new MergingIterator(runs.map((files) => new RunIterator(files, open)))
   try {
-    yield* buildTables(merged, { ...job, isBottommost: isOutside(job.deeper), pause, filter })
+    yield* buildTables(merged, {
+      ...rulesOf(job, code),
+      targetSizeBytes: job.targetSizeBytes,
+      tombstones,
+      enveloped: job.runs.some((files) => files.some((file) => file.enveloped === true)),
+      isBottommost: isOutside(job.deeper),
+      isRangeBottommost: (start, end) => !meetsAny(job.deeper, start, end),
+      filters: code?.filters,
+      pause,
+    })
   } finally {
     merged.close()
   }
+}
+
+function rulesOf(job: FlushJob, code: ApplicationCode | undefined): Pick<BuildRequest, 'writerOf' | 'snapshots' | 'ttlNowMs' | 'operators'> {
+  const { writer, snapshots, ttlNowMs } = job
+  const compressions = new Map(job.compressions)
+  return {
+    writerOf: (keyspace) => ({ ...writer, compression: compressions.get(keyspace) ?? writer.compression }),
+    snapshots,
+    ttlNowMs,
+    operators: code?.operators ?? MergeOperators.builtIn(job.operators),
+  }
+}
+
+/** The range tombstones of tables, each within the part of its table that counts. */
+async function inputTombstones(files: readonly TableFile[], tables: TableStore): Promise<RangeTombstones | undefined> {
+  const holding = files.filter((file) => file.rangeTombstoneCount !== undefined)
+  if (holding.length === 0) return undefined
+  const all = new RangeTombstones()
+  for (const file of holding) {
+    const { rangeTombstones } = await tables.loadMetadata(tables.handle(file))
+    for (const { start, end, seq } of rangeTombstones) {
+      const { gte, lt } = intersectRanges({ gte: start, lt: end }, file.range ?? ALL_KEYS)
+      all.add(gte as Uint8Array, lt as Uint8Array, seq)
+    }
+  }
+  return all
+}
+
+/** Whether every entry of a table is older than a range tombstone that covers it, and in the same stripe. */
+function isDeleted(file: TableFile, tombstones: RangeTombstones, snapshots: readonly number[]): boolean {
+  const { smallestKey, largestKey, smallestSeq, largestSeq } = file
+  const nextSnapshot = snapshots.find((snapshot) => snapshot >= smallestSeq) ?? Number.POSITIVE_INFINITY
+  let fragment = tombstones.fragmentOf(smallestKey, 0, smallestKey.length)
+  for (;;) {
+    const seq = tombstones.newestSeq(fragment, nextSnapshot)
+    if (seq <= largestSeq) return false
+    const end = tombstones.endOf(fragment)
+    if (end === undefined) return false
+    if (endsBefore(file, end, 0, end.length) || compareBytes(largestKey, end) < 0) return true
+    fragment++
+  }
+}
+
+/** Whether a range has keys in common with one of the spans. */
+function meetsAny(lists: readonly (readonly KeySpan[])[], start: Uint8Array, end: Uint8Array): boolean {
+  return lists.some((spans) =>
+    spans.some((span) => !endsBefore(span, start, 0, start.length) && compareBytes(span.smallestKey, end) < 0),
+  )
 }
 
 /** Whether a key lies in none of the spans. Asked with rising keys, so one cursor for each list suffices. */

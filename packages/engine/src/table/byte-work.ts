@@ -1,20 +1,28 @@
-import type { SstWriterSettings } from '@moraine/sstable'
+import type { Compression, SstWriterSettings } from '@moraine/sstable'
 import type { KeySpan, TableFile } from '../manifest/table-file.ts'
 import type { Memtable } from '../memtable/memtable.ts'
-import type { BuiltTable, TableFilter } from './table-builder.ts'
+import type { MergeOperators, OperatorNames } from '../merge/merge-operators.ts'
+import type { TableFilters } from './compaction-filter.ts'
+import type { BuiltTable } from './built-table.ts'
 
-/** What a flush makes of a memtable: one table, or none. Plain data, fit for structured cloning. */
+/** What a flush makes of a memtable: one table a keyspace, or none. Plain data, fit for structured cloning. */
 export interface FlushJob {
   readonly writer: SstWriterSettings
+  /** Keyspaces whose tables are compressed otherwise than `writer` says. */
+  readonly compressions: readonly (readonly [keyspace: string, compression: Compression])[]
   /** Sequence numbers that must stay readable, ascending. */
   readonly snapshots: readonly number[]
+  /** What has expired by this wall-clock millisecond is left out. */
+  readonly ttlNowMs: number
+  /** The merge operators of the keyspaces. */
+  readonly operators: OperatorNames
 }
 
 /**
  * A merge of tables as plain data, fit for structured cloning: whoever can read the tables can do the work, in this
  * thread, in another one, or in another process.
  */
-export interface MergeJob {
+export interface MergeJob extends FlushJob {
   /** Sorted runs: the tables of each are disjoint and in key order, and restricted to what is to be merged. */
   readonly runs: readonly (readonly TableFile[])[]
   /**
@@ -22,10 +30,15 @@ export interface MergeJob {
    * tombstone is kept where one of them covers its key.
    */
   readonly deeper: readonly (readonly KeySpan[])[]
-  readonly snapshots: readonly number[]
-  readonly writer: SstWriterSettings
   /** A table is closed at the first key after this many bytes. */
   readonly targetSizeBytes: number
+}
+
+/** Code of the application that takes part in byte work. Only the thread that has it can run it. */
+export interface ApplicationCode {
+  readonly operators: MergeOperators
+  /** Of merges only. */
+  readonly filters?: TableFilters | undefined
 }
 
 /**
@@ -39,8 +52,8 @@ export interface ByteWork {
   readonly parallelMerges: number
   /** Whether memtables must be in shared memory. */
   readonly sharesMemtables: boolean
-  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void>
-  /** A merge with a filter, which is code of the application, is done on this thread. */
-  merge(job: MergeJob, signal: AbortSignal, filter?: TableFilter): AsyncGenerator<BuiltTable, void>
+  /** With code of the application the work is done on this thread. */
+  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void>
+  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void>
   close(): Promise<void>
 }

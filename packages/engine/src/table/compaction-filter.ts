@@ -26,6 +26,12 @@ export interface CompactionFilter {
   filter(key: Uint8Array, value: Uint8Array, context: CompactionFilterContext): CompactionVerdict
 }
 
+/** The filters of a merge by keyspace, and the level that its tables are for. */
+export interface TableFilters {
+  of(keyspace: string): CompactionFilter | undefined
+  readonly outputLevel: number
+}
+
 /** Asks a filter. UNAVAILABLE, so that it is asked again, when it throws or answers nonsense. */
 export function askFilter(
   filter: CompactionFilter,

@@ -1,8 +1,8 @@
 import { type Clock, timeSlices } from '@moraine/base'
 import type { Memtable } from '../memtable/memtable.ts'
 import { buildFlush, buildMerge } from './build-job.ts'
-import type { ByteWork, FlushJob, MergeJob } from './byte-work.ts'
-import type { BuiltTable, TableFilter } from './table-builder.ts'
+import type { ApplicationCode, ByteWork, FlushJob, MergeJob } from './byte-work.ts'
+import type { BuiltTable } from './built-table.ts'
 import type { TableStore } from './table-store.ts'
 
 /** Byte work on this thread, in slices of time between which everything else runs. Deterministic with a simulated clock. */
@@ -18,12 +18,12 @@ export class InlineByteWork implements ByteWork {
     this.parallelMerges = options.parallelMerges ?? 1
   }
 
-  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
-    return buildFlush(memtable, job, timeSlices(this.#clock, signal))
+  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void> {
+    return buildFlush(memtable, job, timeSlices(this.#clock, signal), code)
   }
 
-  merge(job: MergeJob, signal: AbortSignal, filter?: TableFilter): AsyncGenerator<BuiltTable, void> {
-    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal), filter)
+  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void> {
+    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal), code)
   }
 
   close(): Promise<void> {

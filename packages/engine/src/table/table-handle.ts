@@ -1,4 +1,5 @@
 import type { SstMetadata } from '@moraine/sstable'
+import type { RangeTombstones } from '../key/range-tombstones.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { BlockSlots, CachedBlock } from './block-cache.ts'
 
@@ -7,6 +8,8 @@ export interface TableHandle extends BlockSlots {
   readonly file: TableFile
   readonly blocks: (CachedBlock | undefined)[]
   metadata: SstMetadata | undefined
+  /** The range tombstones of the metadata, once somebody asked. */
+  tombstones: RangeTombstones | undefined
   /** Metadata was used since the budget last looked. */
   metadataUsed: boolean
   /** Loads under way, so that concurrent misses share one request. */
@@ -15,5 +18,5 @@ export interface TableHandle extends BlockSlots {
 }
 
 export function newTableHandle(file: TableFile): TableHandle {
-  return { file, blocks: [], metadata: undefined, metadataUsed: false, metadataLoad: undefined, blockLoads: new Map() }
+  return { file, blocks: [], metadata: undefined, tombstones: undefined, metadataUsed: false, metadataLoad: undefined, blockLoads: new Map() }
 }

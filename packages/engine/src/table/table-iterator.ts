@@ -1,4 +1,5 @@
 import type { DataBlock, SstMetadata } from '@moraine/sstable'
+import { envelopedKind } from '../batch/envelope.ts'
 import { ClippedIterator } from '../iterator/clipped-iterator.ts'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -46,6 +47,7 @@ export class TableIterator implements EntryIterator {
   readonly #tables: TableStore
   readonly #handle: TableHandle
   readonly #readAhead: ReadAhead
+  readonly #enveloped: boolean
   #metadata: SstMetadata | undefined
   #block: DataBlock | undefined
   #ordinal = -1
@@ -61,6 +63,7 @@ export class TableIterator implements EntryIterator {
     this.#readAhead = readAhead
     this.#windowBytes = readAhead.initialBytes
     this.#metadata = handle.metadata
+    this.#enveloped = handle.file.enveloped === true
   }
 
   seek(key: Uint8Array, seq: number): MaybePromise {
@@ -179,7 +182,7 @@ export class TableIterator implements EntryIterator {
     this.keyStart = block.keyStart(at)
     this.keyEnd = block.keyEnd(at)
     this.seq = block.seq(at)
-    this.kind = block.kind(at)
+    this.kind = this.#enveloped ? envelopedKind(block.kind(at)) : block.kind(at)
     this.valueBytes = block.valueBytes
     this.valueStart = block.valueStart(at)
     this.valueEnd = block.valueEnd(at)

@@ -1,6 +1,7 @@
 import { MoraineError, printableBytes } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
 import { type DataBlock, decodeBlock, parseSstTail, type SstMetadata } from '@moraine/sstable'
+import { RangeTombstones } from '../key/range-tombstones.ts'
 import { type FileId, sstName } from '../layout/object-names.ts'
 import type { Origin } from '../manifest/origin.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -67,6 +68,12 @@ export class TableStore {
       handle.metadataLoad = undefined
     })
     return handle.metadataLoad
+  }
+
+  /** The range tombstones of a table, of the whole table. */
+  rangeTombstones(handle: TableHandle, metadata: SstMetadata): RangeTombstones {
+    handle.tombstones ??= RangeTombstones.of(metadata.rangeTombstones)
+    return handle.tombstones
   }
 
   /** Gives the store metadata that the writer of a table already has, so that reading it back costs nothing. */
@@ -138,6 +145,10 @@ export class TableStore {
       tailOffset: file.tailOffset,
       tailCrc32c: file.tailCrc32c,
     })
+    if (metadata.enveloped !== (file.enveloped === true) || metadata.rangeTombstones.length !== (file.rangeTombstoneCount ?? 0)) {
+      const name = sstName(file.id)
+      throw new MoraineError('CORRUPTION', `${name} does not hold what the manifest says`, { detail: { file: name } })
+    }
     this.#metadataLoads++
     if (this.#handles.get(file.id) === handle) this.adoptMetadata(handle, metadata)
     return metadata
@@ -187,6 +198,7 @@ export class TableStore {
     if (!this.#withMetadata.delete(handle)) return
     this.#metadataBytes -= (handle.metadata as SstMetadata).memoryBytes
     handle.metadata = undefined
+    handle.tombstones = undefined
   }
 }
 

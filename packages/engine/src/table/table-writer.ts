@@ -3,7 +3,7 @@ import type { ObjectStore } from '@moraine/object-store'
 import { parseSstTail } from '@moraine/sstable'
 import { type FileId, sstName } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
-import type { BuiltTable } from './table-builder.ts'
+import type { BuiltTable } from './built-table.ts'
 import type { TableStore } from './table-store.ts'
 
 /**
@@ -56,6 +56,10 @@ export class TableWriter {
       largestSeq: summary.largestSeq,
       rawBytes: summary.rawKeyBytes + summary.rawValueBytes,
       createdAtMs: this.#clock.nowMs(),
+      ...(summary.rangeTombstoneCount > 0 && { rangeTombstoneCount: summary.rangeTombstoneCount }),
+      ...(summary.largestKeyExcluded && { largestKeyExcluded: true }),
+      ...(table.enveloped && { enveloped: true }),
+      ...(table.expiresAtMs !== undefined && { expiresAtMs: table.expiresAtMs }),
     }
     this.#tables.adoptMetadata(this.#tables.handle(file), metadata)
     return file

@@ -1,6 +1,8 @@
 import { abortError, type Clock, Deferred } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
-import { encodeDelete, encodePut, visitOperations } from '../batch/batch-codec.ts'
+import { encodeOperation, visitOperations } from '../batch/batch-codec.ts'
+import { insertOperation } from '../memtable/insert-operation.ts'
+import { levelZeroDepth } from '../manifest/version.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import { GroupCommitter } from './group-committer.ts'
@@ -79,8 +81,12 @@ export class WritePath {
     return this.#held.size
   }
 
-  /** Key and value are consumed before this returns, unless the write is held back: then they are copied. */
-  put(
+  /**
+   * One operation: `kind`, key and value as in a batch (batch/batch-codec.ts). They are consumed before this returns,
+   * unless the write is held back: then they are copied.
+   */
+  apply(
+    kind: number,
     key: Uint8Array,
     keyStart: number,
     keyEnd: number,
@@ -91,23 +97,9 @@ export class WritePath {
     if (this.#mustHold()) {
       const k = key.slice(keyStart, keyEnd)
       const v = value.slice()
-      return this.#hold(() => this.#put(k, 0, k.length, v, durability), signal)
+      return this.#hold(() => this.#apply(kind, k, 0, k.length, v, durability), signal)
     }
-    return this.#put(key, keyStart, keyEnd, value, durability)
-  }
-
-  delete(
-    key: Uint8Array,
-    keyStart: number,
-    keyEnd: number,
-    durability: Durability | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<void> {
-    if (this.#mustHold()) {
-      const k = key.slice(keyStart, keyEnd)
-      return this.#hold(() => this.#delete(k, 0, k.length, durability), signal)
-    }
-    return this.#delete(key, keyStart, keyEnd, durability)
+    return this.#apply(kind, key, keyStart, keyEnd, value, durability)
   }
 
   /** All operations of an encoded batch, at once. */
@@ -181,7 +173,8 @@ export class WritePath {
     return this.#stalled !== undefined || this.#held.size > 0
   }
 
-  #put(
+  #apply(
+    kind: number,
     key: Uint8Array,
     keyStart: number,
     keyEnd: number,
@@ -189,26 +182,13 @@ export class WritePath {
     durability: Durability | undefined,
   ): Promise<void> {
     const seq = this.#lastSeq + 1
-    this.#active.insert(seq, EntryKind.put, key, keyStart, keyEnd, value, 0, value.length)
+    if (kind === EntryKind.deleteRange) this.#active.deleteRange(seq, key.subarray(keyStart, keyEnd), value)
+    else this.#active.insert(seq, kind, key, keyStart, keyEnd, value, 0, value.length)
     this.#lastSeq = seq
     let logged: Promise<void> = DONE
     if (this.#committer !== undefined) {
       const group = this.#committer.join(seq)
-      encodePut(group.payload, key, keyStart, keyEnd, value, 0, value.length)
-      group.count++
-      logged = group.acknowledged.promise
-    }
-    return this.#inserted(seq, 1, logged, durability)
-  }
-
-  #delete(key: Uint8Array, keyStart: number, keyEnd: number, durability: Durability | undefined): Promise<void> {
-    const seq = this.#lastSeq + 1
-    this.#active.insert(seq, EntryKind.delete, key, keyStart, keyEnd, key, 0, 0)
-    this.#lastSeq = seq
-    let logged: Promise<void> = DONE
-    if (this.#committer !== undefined) {
-      const group = this.#committer.join(seq)
-      encodeDelete(group.payload, key, keyStart, keyEnd)
+      encodeOperation(group.payload, kind, key, keyStart, keyEnd, value, 0, value.length)
       group.count++
       logged = group.acknowledged.promise
     }
@@ -219,7 +199,7 @@ export class WritePath {
     let seq = this.#lastSeq
     const active = this.#active
     visitOperations(operations, 'a write batch', (kind, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
-      active.insert(++seq, kind, bytes, keyStart, keyEnd, bytes, valueStart, valueEnd)
+      insertOperation(active, ++seq, kind, bytes, keyStart, keyEnd, valueStart, valueEnd)
     })
     let logged: Promise<void> = DONE
     if (this.#committer !== undefined) {
@@ -261,8 +241,8 @@ export class WritePath {
       if (this.#views.current.sealed.length >= settings.maxSealedMemtables) return 'memtables'
       this.seal()
     }
-    const levelZero = this.#views.current.version.levels[0]
-    return levelZero !== undefined && levelZero.length >= settings.level0StopTrigger ? 'level0' : undefined
+    const levelZero = this.#views.current.version.levels[0] ?? []
+    return levelZeroDepth(levelZero) >= settings.level0StopTrigger ? 'level0' : undefined
   }
 
   #hold(apply: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {

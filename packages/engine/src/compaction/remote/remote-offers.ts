@@ -1,15 +1,13 @@
 import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
-import type { SstWriterSettings } from '@moraine/sstable'
 import { ALL_KEYS } from '../../key/key-range.ts'
 import { type JobId, newJobId } from '../../layout/object-names.ts'
 import type { CompactionJob, Manifest } from '../../manifest/manifest.ts'
 import type { TableFile } from '../../manifest/table-file.ts'
 import type { VersionSet } from '../../manifest/version-set.ts'
-import type { SnapshotRegistry } from '../../read/snapshots.ts'
 import type { TableStore } from '../../table/table-store.ts'
 import { type CompactionPlan, type CompactionSettings, inputBytes, isTrivialMove } from '../compaction-plan.ts'
-import { mergeJob } from '../merge-job.ts'
+import { mergeJob, type MergeRules } from '../merge-job.ts'
 import { JobObjects, Standstill } from './job-objects.ts'
 import { decodeJobResult } from './job-result.ts'
 import { encodeJobWork } from './job-work.ts'
@@ -45,8 +43,7 @@ export interface RemoteOffersOptions {
   readonly store: ObjectStore
   readonly versions: VersionSet
   readonly tables: TableStore
-  readonly snapshots: SnapshotRegistry
-  readonly writerSettings: (level: number) => SstWriterSettings
+  readonly rules: MergeRules
   readonly clock: Clock
   readonly random: Random
   /** Puts `outputs` in the place of the plan's inputs and applies `jobs`, in one commit. */
@@ -132,13 +129,14 @@ export class RemoteOffers {
 
   /** Offers a compaction, which must not conflict with one that runs; false when the owner should do it itself. */
   async offer(plan: CompactionPlan): Promise<boolean> {
-    const { remote, settings, versions, snapshots, writerSettings, clock, onReport } = this.#options
+    const { remote, settings, versions, rules, clock, onReport } = this.#options
     if (this.#open !== undefined || this.#signal.aborted || clock.monotonicMs() < this.#localUntilMs) return false
+    // A filter is code of the application; an operator too, but what it does not merge now is merged later.
+    if (rules.mergeCode(plan.outputLevel)?.filters !== undefined) return false
     if (inputBytes(plan) < remote.minSizeBytes || isTrivialMove(plan) || this.#holdsUpWrites(plan)) return false
     const { current } = versions
     const merge = mergeJob(plan, current.version, ALL_KEYS, {
-      snapshots: snapshots.held(),
-      writer: writerSettings(plan.outputLevel),
+      ...rules.job(plan.outputLevel),
       targetSizeBytes: settings.targetFileSizeBytes,
     })
     if (merge === undefined) return false

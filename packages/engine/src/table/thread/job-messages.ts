@@ -3,7 +3,7 @@ import type { MessagePort } from 'node:worker_threads'
 import type { Origin } from '../../manifest/origin.ts'
 import type { MemtableImage } from '../../memtable/memtable.ts'
 import type { FlushJob, MergeJob } from '../byte-work.ts'
-import type { BuiltTable } from '../table-builder.ts'
+import type { BuiltTable } from '../built-table.ts'
 
 /*
  * A job has a channel of its own, so a worker may have several under way.

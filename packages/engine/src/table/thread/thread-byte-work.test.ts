@@ -14,9 +14,9 @@ import type { Epoch } from '../../layout/numbers.ts'
 import { newFileId } from '../../layout/object-names.ts'
 import { restrictFile, type TableFile } from '../../manifest/table-file.ts'
 import { Memtable } from '../../memtable/memtable.ts'
-import type { ByteWork, MergeJob } from '../byte-work.ts'
+import type { ByteWork, FlushJob, MergeJob } from '../byte-work.ts'
 import { InlineByteWork } from '../inline-byte-work.ts'
-import type { BuiltTable } from '../table-builder.ts'
+import type { BuiltTable } from '../built-table.ts'
 import { TableStore } from '../table-store.ts'
 import { TableWriter } from '../table-writer.ts'
 import { ThreadByteWork } from './thread-byte-work.ts'
@@ -24,6 +24,10 @@ import { ThreadByteWork } from './thread-byte-work.ts'
 const ENTRIES = 30_000
 const never = new AbortController().signal
 const writer = { ...defaultSstWriterSettings, createdAtMs: 1 }
+
+function plainRules(snapshots: readonly number[]): FlushJob {
+  return { writer, snapshots, compressions: [], ttlNowMs: 0, operators: [] }
+}
 
 let folder: string
 let entry: URL
@@ -49,7 +53,7 @@ describe('results', () => {
   test('a flush gives the same bytes in a thread', async () => {
     const work = threads()
     const memtable = filled(7)
-    const job = { writer, snapshots: [ENTRIES / 2] }
+    const job = plainRules([ENTRIES / 2])
     const [there, here] = [await all(work.flush(memtable, job, never)), await all(inline.flush(memtable, job, never))]
     expect(there.length).toBe(1)
     expectSameTables(there, here)
@@ -67,7 +71,7 @@ describe('results', () => {
   test('several jobs at once do not mix', async () => {
     const work = threads({ threads: 1 })
     const memtable = filled(3)
-    const flushJob = { writer, snapshots: [] }
+    const flushJob = plainRules([])
     const job = await mergeJob()
     const [a, b, c] = await Promise.all([
       all(work.merge(job, never)),
@@ -116,7 +120,7 @@ describe('failures', () => {
     await writeFile(dying, `import { parentPort } from 'node:worker_threads'; parentPort.on('message', () => process.exit(3))`)
     const work = threads({ entry: pathToFileURL(dying) })
     const memtable = filled(1)
-    const job = { writer, snapshots: [] }
+    const job = plainRules([])
     for (let attempt = 0; attempt < 3; attempt++) {
       await expect(all(work.flush(memtable, job, never))).rejects.toMatchObject({ code: 'UNAVAILABLE' })
     }
@@ -180,7 +184,7 @@ async function mergeJob(): Promise<MergeJob> {
   const upload = new TableWriter({ store, tables, clock: systemClock, newId: () => newFileId(1 as Epoch, random) })
   const files: TableFile[] = []
   for (const [i, salt] of [11, 12].entries()) {
-    for await (const table of inline.flush(filled(salt, 1 + i * ENTRIES), { writer, snapshots: [] }, never)) {
+    for await (const table of inline.flush(filled(salt, 1 + i * ENTRIES), plainRules([]), never)) {
       files.push(await upload.upload(table))
     }
   }
@@ -188,7 +192,7 @@ async function mergeJob(): Promise<MergeJob> {
   const at = (i: number): Uint8Array => new Uint8Array(Buffer.from(`key-${String(i).padStart(8, '0')}`))
   const parts = [restrictFile(newer, { lt: at(9_000) }), restrictFile(newer, { gte: at(12_000) })] as TableFile[]
   const deeper = [[{ smallestKey: at(100), largestKey: at(5_000), range: undefined }]]
-  return { runs: [[older], parts], deeper, snapshots: [ENTRIES], writer, targetSizeBytes: 300_000 }
+  return { ...plainRules([ENTRIES]), runs: [[older], parts], deeper, targetSizeBytes: 300_000 }
 }
 
 async function all(tables: AsyncIterable<BuiltTable>): Promise<BuiltTable[]> {

@@ -1,7 +1,7 @@
 import type { Origin } from '../../manifest/origin.ts'
 import type { Memtable } from '../../memtable/memtable.ts'
-import type { ByteWork, FlushJob, MergeJob } from '../byte-work.ts'
-import type { BuiltTable, TableFilter } from '../table-builder.ts'
+import type { ApplicationCode, ByteWork, FlushJob, MergeJob } from '../byte-work.ts'
+import type { BuiltTable } from '../built-table.ts'
 import type { ReadableStore } from '../table-store.ts'
 import { WorkerLane } from './worker-lane.ts'
 
@@ -38,14 +38,15 @@ export class ThreadByteWork implements ByteWork {
     this.parallelMerges = this.#mergeLanes.length
   }
 
-  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
+  flush(memtable: Memtable, job: FlushJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void> {
+    if (code !== undefined) return this.#inline.flush(memtable, job, signal, code)
     const lane = this.#flushLane
     if (memtable.rawBytes < INLINE_BYTES || !isUsable(lane)) return this.#inline.flush(memtable, job, signal)
     return lane.run({ kind: 'flush', image: memtable.image(), job }, signal)
   }
 
-  merge(job: MergeJob, signal: AbortSignal, filter?: TableFilter): AsyncGenerator<BuiltTable, void> {
-    if (filter !== undefined) return this.#inline.merge(job, signal, filter)
+  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void> {
+    if (code !== undefined) return this.#inline.merge(job, signal, code)
     const bytes = job.runs.reduce((sum, files) => files.reduce((size, file) => size + file.rawBytes, sum), 0)
     const lane = this.#mergeLanes.reduce((least, other) => (other.jobCount < least.jobCount ? other : least))
     if (bytes < INLINE_BYTES || !isUsable(lane)) return this.#inline.merge(job, signal)

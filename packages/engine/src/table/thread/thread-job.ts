@@ -1,7 +1,7 @@
 import { abortError, MoraineError, WaitList } from '@moraine/base'
 import type { MessagePort } from 'node:worker_threads'
 import type { Origin } from '../../manifest/origin.ts'
-import type { BuiltTable } from '../table-builder.ts'
+import type { BuiltTable } from '../built-table.ts'
 import type { ReadableStore } from '../table-store.ts'
 import type { FromJob, ToJob } from './job-messages.ts'
 import { fromPlainError, toPlainError } from './plain-error.ts'

@@ -1,7 +1,7 @@
 import { MoraineError } from '@moraine/base'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Origin } from '../../manifest/origin.ts'
-import type { BuiltTable } from '../table-builder.ts'
+import type { BuiltTable } from '../built-table.ts'
 import type { ReadableStore } from '../table-store.ts'
 import type { StartJob } from './job-messages.ts'
 import { ThreadJob } from './thread-job.ts'

@@ -1,0 +1,44 @@
+import type { TombstonePart, TombstoneSource } from '../iterator/range-hiding-iterator.ts'
+import { ALL_KEYS, intersectRanges } from '../key/key-range.ts'
+import type { RangeTombstones } from '../key/range-tombstones.ts'
+import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
+import type { TableStore } from './table-store.ts'
+
+/** The range tombstones of a memtable. */
+export function memtableTombstones(tombstones: RangeTombstones): TombstoneSource {
+  const part: TombstonePart = { tombstones, range: ALL_KEYS }
+  return { partOf: () => part }
+}
+
+/**
+ * The range tombstones of a sorted run, or of one table: of the table whose span holds the key, which is opened when it has
+ * any. Undefined when no table of the run has.
+ */
+export function runTombstones(files: readonly TableFile[], tables: TableStore): TombstoneSource | undefined {
+  const holding = files.filter((file) => file.rangeTombstoneCount !== undefined)
+  if (holding.length === 0) return undefined
+  return {
+    partOf(key, keyStart, keyEnd) {
+      const file = holding[firstNotBefore(holding, key, keyStart, keyEnd)]
+      if (file === undefined || startsAfter(file, key, keyStart, keyEnd)) return undefined
+      const handle = tables.handle(file)
+      // No tombstone of the table reaches past its largest key, and what lies there is another table's to say.
+      const range = intersectRanges(file.range ?? ALL_KEYS, { gte: file.smallestKey, lt: file.largestKey })
+      const { metadata } = handle
+      if (metadata !== undefined) return { tombstones: tables.rangeTombstones(handle, metadata), range }
+      return tables.loadMetadata(handle).then((loaded) => ({ tombstones: tables.rangeTombstones(handle, loaded), range }))
+    },
+  }
+}
+
+/** The first table of a run that does not end before the key. */
+function firstNotBefore(files: readonly TableFile[], key: Uint8Array, keyStart: number, keyEnd: number): number {
+  let low = 0
+  let high = files.length
+  while (low < high) {
+    const middle = (low + high) >>> 1
+    if (endsBefore(files[middle] as TableFile, key, keyStart, keyEnd)) low = middle + 1
+    else high = middle
+  }
+  return low
+}
