@@ -36,7 +36,16 @@ function moraineEntries(): SstEntry[] {
   return entries
 }
 
-function writeMoraine(compression: 'none' | 'lz4'): Uint8Array {
+/** What the fixture with range tombstones holds besides: overlapping ones, beyond the last key, of one start and number. */
+const RANGES = [
+  ['account/0010', 'account/0020', 9],
+  ['account/0015', 'account/9', 3],
+  ['account/0015', 'b', 3],
+  ['', 'account', Number.MAX_SAFE_INTEGER],
+] as const
+
+/** With `declared`, the table has range tombstones and says that its values are enveloped. */
+function writeMoraine(compression: 'none' | 'lz4', declared = false): Uint8Array {
   const chunks: Uint8Array[] = []
   const settings = {
     ...defaultSstWriterSettings,
@@ -44,10 +53,12 @@ function writeMoraine(compression: 'none' | 'lz4'): Uint8Array {
     compression,
     createdAtMs: 1_700_000_000_000,
     databaseId: '00112233445566778899aabbccddeeff',
+    ...(declared && { enveloped: true }),
   }
   const writer = new SstWriter(settings, (chunk) => chunks.push(chunk))
   for (const { key, seq, kind, value } of moraineEntries()) writer.add(key, 0, key.length, seq, kind, value, 0, value.length)
-  writer.finish()
+  if (declared) for (const [start, end, seq] of RANGES) writer.addRangeTombstone(utf8Encode(start), utf8Encode(end), seq)
+  writer.finish(declared ? { 'app.known': 'at the end' } : undefined)
   return new Uint8Array(Buffer.concat(chunks))
 }
 
@@ -61,9 +72,25 @@ describe.each(['moraine-1-none.sst', 'moraine-1-lz4.sst'])('%s', (file) => {
   })
 })
 
+test('moraine-1-ranges.sst is read as it was written', async () => {
+  const reader = await open('moraine-1-ranges.sst')
+  expect(await reader.check()).toEqual({ problems: [], blockCount: reader.blockCount, entryCount: 124 })
+  expect(await list(reader)).toEqual(moraineEntries())
+  const { enveloped, rangeTombstones, properties } = reader.metadata
+  expect(enveloped).toBe(true)
+  expect(rangeTombstones.map(({ start, end, seq }) => [utf8Decode(start), utf8Decode(end), seq])).toEqual([
+    RANGES[3],
+    RANGES[0],
+    RANGES[1],
+    RANGES[2],
+  ])
+  expect([properties.smallestKey, properties.largestKey, properties.largestKeyExcluded]).toEqual([utf8Encode(''), utf8Encode('b'), true])
+})
+
 // LZ4 may compress differently from one version of its library to the next; everything else is ours.
 test('the same entries become the same bytes', () => {
   expect(Buffer.compare(writeMoraine('none'), fixture('moraine-1-none.sst'))).toBe(0)
+  expect(Buffer.compare(writeMoraine('none', true), fixture('moraine-1-ranges.sst'))).toBe(0)
 })
 
 describe.each([

@@ -76,16 +76,22 @@ export class SstReader {
     return decodeAnyBlock(await this.readStoredBlock(i), this.metadata, i, this.name)
   }
 
-  /** The verified, uncompressed contents of a block of `metaBlocks`; undefined when the table has none of that name. */
-  async readMetaBlock(blockName: string): Promise<Uint8Array | undefined> {
+  /** A block of `metaBlocks` as stored, with its trailer; undefined when the table has none of that name. */
+  async readStoredMetaBlock(blockName: string): Promise<Uint8Array | undefined> {
     const handle = this.metaBlocks.get(blockName)
     if (handle === undefined) return undefined
     const length = handle.size + BLOCK_TRAILER_BYTES
     if (handle.size > MAX_BLOCK_BYTES || handle.offset + length > this.sizeBytes - FOOTER_BYTES) {
       throw corruption(this.name, `block ${blockName} lies outside of the file`)
     }
-    const bytes = await readExactly(this.#access, this.name, handle.offset, length)
-    return openBlock(bytes, 0, length, this.footer.checksumType, this.name, `block ${blockName}`)
+    return readExactly(this.#access, this.name, handle.offset, length)
+  }
+
+  /** Its verified, uncompressed contents. */
+  async readMetaBlock(blockName: string): Promise<Uint8Array | undefined> {
+    const bytes = await this.readStoredMetaBlock(blockName)
+    if (bytes === undefined) return undefined
+    return openBlock(bytes, 0, bytes.length, this.footer.checksumType, this.name, `block ${blockName}`)
   }
 
   /**

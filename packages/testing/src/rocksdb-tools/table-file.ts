@@ -1,7 +1,7 @@
 import { readFileSync } from 'node:fs'
-import { defaultSstWriterSettings, type RandomAccess, type SstSummary, SstWriter, type SstWriterSettings } from '@moraine/sstable'
+import { defaultSstWriterSettings, EntryKind, type RandomAccess, type SstSummary, SstWriter, type SstWriterSettings } from '@moraine/sstable'
 
-/** An entry to write; a missing value is empty. */
+/** An entry to write; the value of a range tombstone is its end. */
 export interface TableEntry {
   readonly key: Uint8Array
   readonly seq: number
@@ -9,7 +9,7 @@ export interface TableEntry {
   readonly value: Uint8Array
 }
 
-/** A whole table in memory. `entries` are in internal order. */
+/** A whole table in memory. `entries` are in internal order; range tombstones stand anywhere between them. */
 export function writeTable(
   entries: Iterable<TableEntry>,
   settings: Partial<SstWriterSettings> = {},
@@ -17,7 +17,8 @@ export function writeTable(
   const chunks: Uint8Array[] = []
   const writer = new SstWriter({ ...defaultSstWriterSettings, ...settings }, (chunk) => chunks.push(chunk))
   for (const { key, seq, kind, value } of entries) {
-    writer.add(key, 0, key.length, seq, kind, value, 0, value.length)
+    if (kind === EntryKind.deleteRange) writer.addRangeTombstone(key, value, seq)
+    else writer.add(key, 0, key.length, seq, kind, value, 0, value.length)
   }
   const summary = writer.finish()
   return { file: new Uint8Array(Buffer.concat(chunks)), summary }
