@@ -219,6 +219,104 @@ test('blocks and raw account for every entry', async () => {
   expect(page.stdout).toMatch(/^block 0 {2}at 0 {2}.*restart points\n> \+0 .*seq:1, type:put.*\n {2}\+\d+ .*seq:2, type:put.*\n$/)
 })
 
+describe('range tombstones', () => {
+  let both: string
+  let alone: string
+  beforeAll(() => {
+    const write = (name: string, keys: readonly string[]): string => {
+      const chunks: Uint8Array[] = []
+      const writer = new SstWriter({ ...defaultSstWriterSettings, enveloped: true }, (chunk) => chunks.push(chunk))
+      writer.addRangeTombstone(utf8Encode('c'), utf8Encode('p'), 9)
+      writer.addRangeTombstone(utf8Encode('b'), utf8Encode('d'), 7)
+      for (const key of keys) writer.add(utf8Encode(key), 0, key.length, 8, 1, utf8Encode('v'), 0, 1)
+      writer.finish()
+      const path = join(folder, name)
+      writeFileSync(path, Buffer.concat(chunks))
+      return path
+    }
+    both = write('both.sst', ['a', 'c'])
+    alone = write('alone.sst', [])
+  })
+  const first = { key: 'b', seq: 7, type: 'delete-range', value: 'd' }
+  const second = { key: 'c', seq: 9, type: 'delete-range', value: 'p' }
+
+  test('are scanned before the entries, and only those that touch the range', async () => {
+    const text = await runScript('sst-dump', both, '-c', 'scan')
+    expect(text.stdout.split('\n')).toEqual([
+      "'b' seq:7, type:delete-range => 'd'",
+      "'c' seq:9, type:delete-range => 'p'",
+      "'a' seq:8, type:put => 'v'",
+      "'c' seq:8, type:put => 'v'",
+      '',
+    ])
+    const ranged = async (...bounds: string[]): Promise<unknown[]> => {
+      const { stdout } = await runScript('sst-dump', alone, '-c', 'scan', '--json', ...bounds)
+      return stdout === '' ? [] : jsonLines(stdout)
+    }
+    expect(await Promise.all([ranged(), ranged('--from=d'), ranged('--to=c'), ranged('--from=p'), ranged('--to=b')])).toEqual([
+      [first, second],
+      [second],
+      [first],
+      [],
+      [],
+    ])
+  })
+
+  test('are counted by the properties, which show what bounds the table and what its values are', async () => {
+    const { stdout } = await runScript('sst-dump', both)
+    expect(stdout).toMatch(/^ {2}entries +4 \(of these 2 range deletes\)$/m)
+    expect(stdout).toMatch(/^ {2}largest key +'p', excluded: the end of a range delete$/m)
+    expect(stdout).toMatch(/^ {2}values +enveloped: /m)
+    expect(stdout).toMatch(/^ {2}rocksdb\.range_del +\d+ bytes at \d+$/m)
+    expect(stdout).toMatch(/^ {2}moraine\.values +enveloped$/m)
+    const json = await runScript('sst-dump', alone, '--json')
+    expect(JSON.parse(json.stdout)).toMatchObject({
+      entries: 2,
+      rangeDeletions: 2,
+      smallestKey: 'b',
+      largestKey: 'p',
+      largestKeyExcluded: true,
+      enveloped: true,
+      dataBlocks: 0,
+    })
+    const plain = JSON.parse((await runScript('sst-dump', table, '--json')).stdout) as object
+    expect(plain).toMatchObject({ rangeDeletions: 0, largestKeyExcluded: false, enveloped: false })
+  })
+
+  test('have a block of their own in blocks and raw', async () => {
+    const [rows, raw] = await Promise.all([
+      runScript('sst-dump', both, '-c', 'blocks', '--json'),
+      runScript('sst-dump', both, '-c', 'raw', '--json'),
+    ])
+    expect(jsonLines(rows.stdout)).toMatchObject([
+      { block: 0, entries: 2, firstKey: 'a', lastKey: 'c' },
+      { block: 'ranges', compression: 'none', entries: 2, firstKey: 'b', lastKey: 'p' },
+    ])
+    expect(jsonLines(raw.stdout).slice(3)).toMatchObject([
+      { block: 'ranges', entries: 2, restartPoints: [0, 13] },
+      { block: 'ranges', offset: 0, sharedBytes: 0, restart: true, ...first },
+      { block: 'ranges', offset: 13, sharedBytes: 0, restart: true, ...second },
+    ])
+    const text = await runScript('sst-dump', alone, '-c', 'raw', '--limit=1')
+    expect(text.stdout).toMatch(/^block ranges {2}at 0 .* 2 entries, 2 restart points\n> \+0 .*type:delete-range => 'd'\n$/)
+    const page = await runScript('sst-dump', alone, '-c', 'blocks')
+    expect(page.stdout.split('\n')[1]).toMatch(/^ranges +0 +43 +38 .* 'b' +'p'$/)
+  })
+
+  test('are checked', async () => {
+    const fine = await runScript('sst-dump', both, alone, '-c', 'check')
+    expect(fine.code).toBe(0)
+    expect(fine.stdout).toMatch(/^2 tables: no problems; 6 entries in 1 block/m)
+    const bytes = readFileSync(alone)
+    bytes[3] = (bytes[3] as number) ^ 1
+    const path = join(folder, 'damaged-ranges.sst')
+    writeFileSync(path, bytes)
+    const { code, stdout } = await runScript('sst-dump', path, '-c', 'check')
+    expect(code).toBe(1)
+    expect(stdout).toMatch(/^DAMAGED .*\n {4}the checksum of the block of range tombstones is/)
+  })
+})
+
 describe('misuse', () => {
   test.each([
     [[], /which table/],

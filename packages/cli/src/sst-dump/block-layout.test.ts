@@ -2,7 +2,7 @@
 import { utf8Encode } from '@moraine/base'
 import { defaultSstWriterSettings, SstReader, SstWriter } from '@moraine/sstable'
 import { expect, test } from 'vitest'
-import { encodedEntries, entryOf, readStoredBlock, restartPoints } from './block-layout.ts'
+import { encodedEntries, readRangeTombstonesBlock, readStoredBlock, restartPoints } from './block-layout.ts'
 
 test.each(['none', 'lz4'] as const)('compression %s', async (compression) => {
   const chunks: Uint8Array[] = []
@@ -13,6 +13,7 @@ test.each(['none', 'lz4'] as const)('compression %s', async (compression) => {
     const value = utf8Encode(`value of ${i} `.repeat(i % 7))
     writer.add(key, 0, key.length, i + 1, i % 5 === 0 ? 0 : 1, value, 0, value.length)
   }
+  for (let i = 0; i < 9; i++) writer.addRangeTombstone(utf8Encode('shared/a'), utf8Encode(`shared/b${i}`), i)
   writer.finish()
   const bytes = Buffer.concat(chunks)
   const read = (offset: number, length: number): Promise<Uint8Array> => Promise.resolve(bytes.subarray(offset, offset + length))
@@ -22,17 +23,16 @@ test.each(['none', 'lz4'] as const)('compression %s', async (compression) => {
   for (let ordinal = 0; ordinal < reader.blockCount; ordinal++) {
     const stored = await readStoredBlock(reader, ordinal)
     expect(stored.compression).toBe(compression === 'none' ? 'none' : 'LZ4')
-    if (compression === 'none') expect(stored.storedBytes).toBe(stored.uncompressedBytes + 5)
-    const { block } = stored
-    const entries = [...encodedEntries(block)]
-    const restarts = restartPoints(block.valueBytes)
-    expect(entries.length).toBe(block.entryCount)
+    if (compression === 'none') expect(stored.storedBytes).toBe(stored.content.length + 5)
+    const entries = [...encodedEntries(stored)]
+    const restarts = restartPoints(stored.content)
+    expect(entries.length).toBe(stored.entryCount)
     expect(entries.filter(({ restart }) => restart).map(({ offset }) => offset)).toEqual(restarts)
     expect(restarts.length).toBe(Math.ceil(entries.length / 4))
     const encoded = entries.reduce((sum, { encodedBytes }) => sum + encodedBytes, 0)
-    expect(encoded + 4 * restarts.length + 4).toBe(stored.uncompressedBytes)
+    expect(encoded + 4 * restarts.length + 4).toBe(stored.content.length)
     for (const [i, entry] of entries.entries()) {
-      const { key, value } = entryOf(block, i)
+      const { key, value } = stored.entry(i)
       expect(Buffer.from(key).toString()).toBe(`shared/prefix/${String(next++).padStart(4, '0')}`)
       expect(entry.sharedBytes + entry.storedKeyBytes).toBe(key.length + 8)
       expect(entry.valueBytes).toBe(value.length)
@@ -40,4 +40,12 @@ test.each(['none', 'lz4'] as const)('compression %s', async (compression) => {
     }
   }
   expect(next).toBe(300)
+
+  const ranges = await readRangeTombstonesBlock(reader)
+  if (ranges === undefined) throw new Error('the block of range tombstones is missing')
+  const entries = [...encodedEntries(ranges)]
+  expect(entries.map(({ restart, sharedBytes }) => [restart, sharedBytes])).toEqual(Array.from({ length: 9 }, () => [true, 0]))
+  const encoded = entries.reduce((sum, { encodedBytes }) => sum + encodedBytes, 0)
+  expect(encoded + 4 * restartPoints(ranges.content).length + 4).toBe(ranges.content.length)
+  expect(ranges).toMatchObject({ storedBytes: ranges.content.length + 5, compression: 'none', entryCount: 9 })
 })

@@ -1,18 +1,26 @@
 import { ByteReader } from '@moraine/base'
-import type { DataBlock, SstReader } from '@moraine/sstable'
+import { type DataBlock, RANGE_TOMBSTONES_BLOCK_NAME, type SstEntry, type SstReader } from '@moraine/sstable'
 import { BLOCK_TRAILER_BYTES, compressionName } from './format-names.ts'
+import { tombstoneEntry } from './range-tombstones.ts'
 
-/** One data block as it stands in the file. */
+/** What the block of range tombstones is called where data blocks have numbers. */
+export const RANGE_TOMBSTONES = 'ranges'
+
+/** One block of entries as it stands in the file. */
 export interface StoredBlock {
-  readonly ordinal: number
+  /** The number of a data block. */
+  readonly ordinal: number | typeof RANGE_TOMBSTONES
   readonly offset: number
   /** With the trailer: what the block takes in the file. */
   readonly storedBytes: number
   readonly compression: string
   /** The checksum as stored. */
   readonly checksum: number
-  readonly uncompressedBytes: number
-  readonly block: DataBlock
+  /** The uncompressed block. */
+  readonly content: Uint8Array
+  readonly entryCount: number
+  /** Entry i, in arrays that may share the block's memory. */
+  entry(i: number): SstEntry
 }
 
 /** How one entry is encoded in its block. */
@@ -33,19 +41,39 @@ const HASH_INDEX_BIT = 0x8000_0000
 /** Reads and verifies data block `ordinal`. */
 export async function readStoredBlock(reader: SstReader, ordinal: number): Promise<StoredBlock> {
   const stored = await reader.readStoredBlock(ordinal)
-  const trailer = new ByteReader(stored, `the trailer of data block ${ordinal}`, stored.length - BLOCK_TRAILER_BYTES)
-  const compression = compressionName(trailer.u8())
   const block = await reader.readBlock(ordinal)
   return {
     ordinal,
     offset: reader.metadata.index.blockOffset(ordinal),
-    storedBytes: stored.length,
-    compression,
-    checksum: trailer.u32(),
+    ...trailerOf(stored, `data block ${ordinal}`),
     // A decoded block keeps its values where they were: in the uncompressed contents.
-    uncompressedBytes: block.valueBytes.length,
-    block,
+    content: block.valueBytes,
+    entryCount: block.entryCount,
+    entry: (i) => entryOf(block, i),
   }
+}
+
+/** Reads the block of range tombstones; undefined when the table has none. */
+export async function readRangeTombstonesBlock(reader: SstReader): Promise<StoredBlock | undefined> {
+  const handle = reader.metaBlocks.get(RANGE_TOMBSTONES_BLOCK_NAME)
+  const stored = await reader.readStoredMetaBlock(RANGE_TOMBSTONES_BLOCK_NAME)
+  const content = await reader.readMetaBlock(RANGE_TOMBSTONES_BLOCK_NAME)
+  if (handle === undefined || stored === undefined || content === undefined) return undefined
+  const entries = reader.metadata.rangeTombstones.map(tombstoneEntry)
+  return {
+    ordinal: RANGE_TOMBSTONES,
+    offset: handle.offset,
+    ...trailerOf(stored, 'the block of range tombstones'),
+    content,
+    entryCount: entries.length,
+    entry: (i) => entries[i] as SstEntry,
+  }
+}
+
+function trailerOf(stored: Uint8Array, what: string): Pick<StoredBlock, 'storedBytes' | 'compression' | 'checksum'> {
+  const trailer = new ByteReader(stored, `the trailer of ${what}`, stored.length - BLOCK_TRAILER_BYTES)
+  const compression = compressionName(trailer.u8())
+  return { storedBytes: stored.length, compression, checksum: trailer.u32() }
 }
 
 /** Offsets of the restart points, where keys are stored whole. */
@@ -60,11 +88,10 @@ export function restartPoints(content: Uint8Array): number[] {
 }
 
 /** The encoding of every entry of a block that has been decoded before, so that its lengths are known to be sound. */
-export function* encodedEntries(block: DataBlock): Generator<EncodedEntry, void, undefined> {
-  const content = block.valueBytes
+export function* encodedEntries({ content, entryCount }: StoredBlock): Generator<EncodedEntry, void, undefined> {
   const restarts = new Set(restartPoints(content))
   const reader = new ByteReader(content, 'a block')
-  for (let i = 0; i < block.entryCount; i++) {
+  for (let i = 0; i < entryCount; i++) {
     const offset = reader.position
     const sharedBytes = reader.varint()
     const storedKeyBytes = reader.varint()
@@ -74,16 +101,11 @@ export function* encodedEntries(block: DataBlock): Generator<EncodedEntry, void,
   }
 }
 
-/** Entry i of a block, in arrays that share the block's memory. */
-export function entryOf(block: DataBlock, i: number): { key: Uint8Array; seq: number; kind: number; value: Uint8Array } {
+function entryOf(block: DataBlock, i: number): SstEntry {
   return {
-    key: keyOf(block, i),
+    key: block.keyBytes.subarray(block.keyStart(i), block.keyEnd(i)),
     seq: block.seq(i),
     kind: block.kind(i),
     value: block.valueBytes.subarray(block.valueStart(i), block.valueEnd(i)),
   }
-}
-
-export function keyOf(block: DataBlock, i: number): Uint8Array {
-  return block.keyBytes.subarray(block.keyStart(i), block.keyEnd(i))
 }

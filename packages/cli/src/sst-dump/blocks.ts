@@ -1,3 +1,4 @@
+import { compareBytes } from '@moraine/base'
 import type { SstReader } from '@moraine/sstable'
 import type { TableSource } from '../source/table-object.ts'
 import { withReader } from '../source/with-reader.ts'
@@ -6,16 +7,17 @@ import { formatRatio } from '../terminal/figures.ts'
 import type { Terminal } from '../terminal/terminal.ts'
 import { type Alignment, renderRow } from '../terminal/text-table.ts'
 import { abbreviated, formatBytesAs } from '../text/bytes-notation.ts'
-import { keyOf, readStoredBlock } from './block-layout.ts'
+import { RANGE_TOMBSTONES, readRangeTombstonesBlock, readStoredBlock, type StoredBlock } from './block-layout.ts'
 import { blockRange } from './block-range.ts'
 import { type Finding, findingOf, headline } from './finding.ts'
 import type { SstDumpOptions } from './options.ts'
+import { rangeTombstones } from './range-tombstones.ts'
 
 const HEAD = ['BLOCK', 'OFFSET', 'STORED', 'RAW', 'RATIO', 'CODEC', 'ENTRIES', 'FIRST KEY', 'LAST KEY'] as const
 const ALIGNMENTS: readonly Alignment[] = ['right', 'right', 'right', 'right', 'right', 'left', 'right', 'left', 'left']
 const SHOWN_KEY_BYTES = 40
 
-/** A line for each data block of the range. A block that cannot be read is shown as such, and the others still are. */
+/** A line for each data block of the range, and one for its range tombstones. A block that cannot be read is shown as such, and the others still are. */
 export async function blocks(source: TableSource, options: SstDumpOptions, terminal: Terminal): Promise<ExitCode> {
   let left = options.limit
   let damaged = false
@@ -33,13 +35,19 @@ export async function blocks(source: TableSource, options: SstDumpOptions, termi
         const wait = print(row, terminal)
         if (wait !== undefined) await wait
       }
+      const touched = left > 0 && rangeTombstones(reader, options).length > 0
+      const ranges = touched ? await readRangeTombstonesBlock(reader) : undefined
+      if (ranges === undefined) return
+      left--
+      const wait = print(rangesRow(reader, ranges), terminal)
+      if (wait !== undefined) await wait
     })
   }
   return damaged ? ExitCode.problem : ExitCode.ok
 }
 
 interface BlockRow {
-  readonly ordinal: number
+  readonly ordinal: StoredBlock['ordinal']
   readonly offset: number
   readonly storedBytes: number
   readonly uncompressedBytes: number
@@ -59,17 +67,27 @@ type PrintRow = (row: BlockRow | BadBlockRow, terminal: Terminal) => Promise<voi
 
 async function blockRow(reader: SstReader, ordinal: number): Promise<BlockRow | BadBlockRow> {
   try {
-    const { block, ...stored } = await readStoredBlock(reader, ordinal)
-    const { offset, storedBytes, uncompressedBytes, compression } = stored
-    const entries = block.entryCount
-    const keys = { firstKey: keyOf(block, 0), lastKey: keyOf(block, entries - 1) }
-    return { ordinal, offset, storedBytes, uncompressedBytes, compression, entries, ...keys }
+    const stored = await readStoredBlock(reader, ordinal)
+    return rowOf(stored, stored.entry(0).key, stored.entry(stored.entryCount - 1).key)
   } catch (error) {
     const finding = findingOf(error, reader.name)
     if (finding === undefined) throw error
     const { index } = reader.metadata
     return { ordinal, offset: index.blockOffset(ordinal), storedBytes: index.blockLength(ordinal), ...finding }
   }
+}
+
+/** The keys of range tombstones are what they cover: from the smallest start up to the largest end, excluded. */
+function rangesRow(reader: SstReader, stored: StoredBlock): BlockRow {
+  const { rangeTombstones: all } = reader.metadata
+  const smallest = all.reduce((least, { start }) => (compareBytes(start, least) < 0 ? start : least), stored.entry(0).key)
+  const largest = all.reduce((most, { end }) => (compareBytes(end, most) > 0 ? end : most), stored.entry(0).value)
+  return rowOf(stored, smallest, largest)
+}
+
+function rowOf(stored: StoredBlock, firstKey: Uint8Array, lastKey: Uint8Array): BlockRow {
+  const { ordinal, offset, storedBytes, content, compression, entryCount } = stored
+  return { ordinal, offset, storedBytes, uncompressedBytes: content.length, compression, entries: entryCount, firstKey, lastKey }
 }
 
 function jsonPrinter(table: string | undefined, { notation }: SstDumpOptions): PrintRow {
@@ -86,8 +104,8 @@ function jsonPrinter(table: string | undefined, { notation }: SstDumpOptions): P
 /** Rows are printed as they are read, so the widths come from the index, which knows the largest figures. */
 function textPrinter(reader: SstReader, { notation }: SstDumpOptions): PrintRow {
   const digits = (value: number): number => String(value).length
-  const offsetWidth = digits(reader.dataEnd)
-  const widths = [digits(reader.blockCount), offsetWidth, 8, 8, 6, 5, 7, SHOWN_KEY_BYTES + 2].map((width, i) => {
+  const offsetWidth = digits(reader.sizeBytes)
+  const widths = [Math.max(digits(reader.blockCount), RANGE_TOMBSTONES.length), offsetWidth, 8, 8, 6, 5, 7, SHOWN_KEY_BYTES + 2].map((width, i) => {
     return Math.max(width, (HEAD[i] as string).length)
   })
   let headed = false

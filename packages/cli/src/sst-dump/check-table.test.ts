@@ -13,6 +13,8 @@ function madeTable(settings: Partial<SstWriterSettings> = {}): Uint8Array {
     const value = utf8Encode(`value ${i} `.repeat(3))
     writer.add(key, 0, key.length, i + 1, 1, value, 0, value.length)
   }
+  writer.addRangeTombstone(utf8Encode('key010'), utf8Encode('key020'), 70)
+  writer.addRangeTombstone(utf8Encode('key015'), utf8Encode('kez'), 80)
   writer.finish()
   return new Uint8Array(Buffer.concat(chunks))
 }
@@ -39,7 +41,7 @@ describe.each([
 
   test('a whole table has no problems', async () => {
     const verdict = await checkTable(tableOf(whole))
-    expect(verdict).toMatchObject({ problems: [], entryCount: 60 })
+    expect(verdict).toMatchObject({ problems: [], entryCount: 62 })
     expect(verdict.blockCount).toBeGreaterThan(3)
   })
 

@@ -11,9 +11,11 @@ versions 2 to 5). Reads by range, so that looking at a table in a bucket does no
 
 Commands
   --command=properties   what the table says of itself (default); of a folder, a line for each table and a total
-  --command=scan         every entry: 'key' seq:7, type:put => 'value'
+  --command=scan         every entry: 'key' seq:7, type:put => 'value'; range tombstones first, as
+                         'first key' seq:9, type:delete-range => 'end, excluded'
   --command=check        reads everything and verifies it: checksums, order, counts, key range, index, filter
-  --command=blocks       a line for each data block: offset, sizes, entries, first and last key
+  --command=blocks       a line for each data block: offset, sizes, entries, first and last key; range tombstones
+                         have a block of their own, 'ranges'
   --command=raw          each block of the range with all its entries as they are encoded: > marks a restart point,
                          +N is the place in the uncompressed block, then the bytes shared with the key before, and
                          the encoded size = header + key + value (a key here ends in 8 bytes of sequence and type)

@@ -52,13 +52,17 @@ function contentRows(facts: TableFacts, reader: SstReader, notation: BytesNotati
   const unusual = kinds.filter(([count]) => count > 0).map(([count, kind]) => counted(count, kind))
   const rows: Row[] = [['entries', `${formatCount(facts.entries)}${unusual.length > 0 ? ` (of these ${unusual.join(', ')})` : ''}`]]
   if (properties.smallestKey !== undefined) rows.push(['smallest key', quoted(properties.smallestKey, notation)])
-  if (properties.largestKey !== undefined) rows.push(['largest key', quoted(properties.largestKey, notation)])
+  if (properties.largestKey !== undefined) {
+    const excluded = facts.largestKeyExcluded ? ', excluded: the end of a range delete' : ''
+    rows.push(['largest key', `${quoted(properties.largestKey, notation)}${excluded}`])
+  }
   if (facts.smallestSeq !== undefined && facts.largestSeq !== undefined) {
     rows.push(['sequence', `${formatCount(facts.smallestSeq)} to ${formatCount(facts.largestSeq)}`])
   }
   const average = (bytes: number): string => (facts.entries === 0 ? '' : `, ${(bytes / facts.entries).toFixed(1)} on average`)
   rows.push(['keys, raw', `${formatBytes(facts.rawKeyBytes)}${average(facts.rawKeyBytes)} (8 bytes of each are sequence and type)`])
   rows.push(['values, raw', `${formatBytes(facts.rawValueBytes)}${average(facts.rawValueBytes)}`])
+  if (facts.enveloped) rows.push(['values', 'enveloped: each begins with an envelope of the engine'])
   return rows
 }
 

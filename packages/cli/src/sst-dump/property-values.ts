@@ -17,6 +17,8 @@ const ENCODINGS: ReadonlyMap<string, Encoding> = new Map<string, Encoding>([
   [PropertyName.externalGlobalSeq, 'u64'],
   [PropertyName.smallestKey, 'key'],
   [PropertyName.largestKey, 'key'],
+  [PropertyName.largestKeyExcluded, 'text'],
+  [PropertyName.values, 'text'],
   [PropertyName.smallestSeq, 'varint'],
   [PropertyName.largestSeq, 'varint'],
   // Names that only RocksDB writes.

@@ -5,7 +5,7 @@ import { ExitCode } from '../terminal/exit-code.ts'
 import type { Terminal } from '../terminal/terminal.ts'
 import { entryJson, entryText } from '../text/entry-text.ts'
 import type { SstDumpOptions } from './options.ts'
-import { rangeTombstones } from './range-tombstones.ts'
+import { rangeTombstones, tombstoneEntry } from './range-tombstones.ts'
 
 /** Every entry of the range, table after table. Range deletions, which stand in a block of their own, come first. */
 export async function scan(source: TableSource, options: SstDumpOptions, { output }: Terminal): Promise<ExitCode> {
@@ -31,6 +31,6 @@ export async function scan(source: TableSource, options: SstDumpOptions, { outpu
 
 async function* entriesOf(reader: SstReader, options: SstDumpOptions): AsyncGenerator<SstEntry> {
   const { from, to, reverse } = options
-  yield* rangeTombstones(reader, options)
+  yield* rangeTombstones(reader, options).map(tombstoneEntry)
   yield* reader.entries({ ...(from !== undefined && { from }), ...(to !== undefined && { to }), reverse })
 }

@@ -19,8 +19,12 @@ export interface TableFacts {
   readonly deletions: number
   readonly merges: number
   readonly rangeDeletions: number
+  /** Values begin with an envelope of the engine, which is shown with them. */
+  readonly enveloped: boolean
   readonly smallestKey: string | undefined
   readonly largestKey: string | undefined
+  /** The largest key is the end of a range deletion, and no key of the table. */
+  readonly largestKeyExcluded: boolean
   readonly smallestSeq: number | undefined
   readonly largestSeq: number | undefined
   readonly rawKeyBytes: number
@@ -58,8 +62,10 @@ export function tableFacts(reader: SstReader, label: string, notation: BytesNota
     deletions: properties.deletionCount,
     merges: properties.mergeCount,
     rangeDeletions: properties.rangeDeletionCount,
+    enveloped: metadata.enveloped,
     smallestKey: key(properties.smallestKey),
     largestKey: key(properties.largestKey),
+    largestKeyExcluded: properties.largestKeyExcluded,
     smallestSeq: properties.smallestSeq,
     largestSeq: properties.largestSeq,
     rawKeyBytes: properties.rawKeyBytes,
@@ -87,7 +93,7 @@ export function tableFacts(reader: SstReader, label: string, notation: BytesNota
 function filteredKeys({ metadata: { properties } }: SstReader): number {
   const stored = properties.raw.get(PropertyName.filterEntryCount)
   const counted = stored === undefined ? undefined : propertyValue(PropertyName.filterEntryCount, stored, 'text')
-  return typeof counted === 'number' && counted > 0 ? counted : properties.entryCount
+  return typeof counted === 'number' && counted > 0 ? counted : properties.entryCount - properties.rangeDeletionCount
 }
 
 function round(value: number): number {
