@@ -1,10 +1,9 @@
 import { type Clock, equalBytes, isMoraineError, MoraineError, type Random, sleep, throwIfAborted } from '@moraine/base'
-import type { ObjectStore, PutOutcome } from './object-store.ts'
+import type { CallOptions, ObjectStore, PutOutcome } from './object-store.ts'
 
-export interface CreateExactlyOptions {
+export interface CreateExactlyOptions extends CallOptions {
   readonly clock: Clock
   readonly random: Random
-  readonly signal?: AbortSignal | undefined
   /** Stop trying at this time of `clock.monotonicMs()`. Default: only the signal ends the attempts. */
   readonly deadlineMs?: number | undefined
 }
@@ -31,13 +30,13 @@ export async function createExactly(
   bytes: Uint8Array,
   options: CreateExactlyOptions,
 ): Promise<PutOutcome> {
-  const { clock, random, signal } = options
+  const { clock, random, signal, account } = options
   let unsettled = false
   for (let attempt = 0; ; attempt++) {
     throwIfAborted(signal)
     let failure: unknown
     try {
-      if ((await store.put(key, bytes, { ifAbsent: true, signal })) === 'created') return 'created'
+      if ((await store.put(key, bytes, { ifAbsent: true, signal, account })) === 'created') return 'created'
     } catch (error) {
       failure = error
       throwIfAborted(signal)
@@ -45,7 +44,7 @@ export async function createExactly(
       if (error.detail['ambiguous'] !== false) unsettled = true
     }
     try {
-      const found = await store.get(key, { signal })
+      const found = await store.get(key, { signal, account })
       if (found !== undefined) return equalBytes(found.bytes, bytes) ? 'created' : 'exists'
     } catch (error) {
       failure = error

@@ -1,3 +1,5 @@
+import type { RequestAccount } from './wrap/request-account.ts'
+
 /**
  * The contract between Moraine and a bucket. Drivers (memory, folder, S3) and wrappers (retrying, counting, ...)
  * implement it; `@moraine/testing` exports the suite that proves an implementation.
@@ -75,10 +77,14 @@ export interface ObjectStoreTraits {
   readonly orderedList: boolean
   /** Bodies from `thresholdBytes` on are sent in parts of `partSizeBytes`, one request each and two more around them. */
   readonly multipart?: { readonly thresholdBytes: number; readonly partSizeBytes: number } | undefined
+  /** The URL of the server that was asked for; undefined on AWS itself and where there is no server. */
+  readonly endpoint?: string | undefined
 }
 
 export interface CallOptions {
   readonly signal?: AbortSignal | undefined
+  /** Who the requests of this call are charged to, where they are counted; drivers take no notice of it. */
+  readonly account?: RequestAccount | undefined
 }
 
 export interface GetOptions extends CallOptions {

@@ -89,7 +89,7 @@ export class S3ObjectStore implements ObjectStore {
       partSizeBytes: options.partSizeBytes ?? DEFAULT_PART_SIZE_BYTES,
     }
     this.url = `s3://${options.bucket}`
-    this.traits = { orderedList: !options.bucket.endsWith('--x-s3'), multipart: this.#multipart }
+    this.traits = { orderedList: !options.bucket.endsWith('--x-s3'), multipart: this.#multipart, endpoint: options.endpoint }
     this.uploads = new S3UnfinishedUploads(options.bucket, async (doing, write, command, signal) => {
       const call = { doing, write, signal }
       const withItsSignal = Object.assign(command, { input: withSignal(command.input, signal) })

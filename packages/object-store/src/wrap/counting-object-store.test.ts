@@ -5,8 +5,8 @@ import { MemoryObjectStore } from '../memory/memory-object-store.ts'
 import { CountingObjectStore } from './counting-object-store.ts'
 import { FaultyObjectStore } from './faulty-object-store.ts'
 import { LatencyHistogram, latencyQuantileMs } from './latency-histogram.ts'
-import { subtractRequests } from './request-counts.ts'
-import { estimateDollars, FREE_PRICES, S3_STANDARD_PRICES } from './request-prices.ts'
+import { estimateDollars, subtractRequests } from './request-counts.ts'
+import { FREE_PRICES, S3_STANDARD_PRICES } from './price-table.ts'
 
 describe('CountingObjectStore', () => {
   it('counts calls, bytes, errors and latencies by operation', async () => {

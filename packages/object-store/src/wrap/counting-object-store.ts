@@ -1,9 +1,17 @@
 import { type Clock, systemClock } from '@moraine/base'
 import { MAX_PAGE_KEYS } from '../call-options.ts'
-import type { ObjectStore } from '../object-store.ts'
+import type { CallOptions, ObjectStore } from '../object-store.ts'
 import { LatencyHistogram } from './latency-histogram.ts'
+import type { RequestAccount } from './request-account.ts'
 import { type RequestCounts, STORE_OPERATIONS, totalled } from './request-counts.ts'
+import type { RequestsByClass } from './request-tally.ts'
 import { type StoreCall, type StoreOperation, WrappedObjectStore } from './wrapped-object-store.ts'
+
+export interface CountingObjectStoreOptions {
+  readonly clock?: Clock | undefined
+  /** Charged for calls that name no account. */
+  readonly unattributed?: RequestAccount | undefined
+}
 
 interface Counter {
   calls: number
@@ -16,15 +24,17 @@ interface Counter {
 
 /**
  * Counts what a store is asked: calls, requests, errors, bytes and latencies by operation. Below a
- * RetryingObjectStore it counts every try, above it every call.
+ * RetryingObjectStore it counts every try, above it every call. What a call takes is charged to its account as well.
  */
 export class CountingObjectStore extends WrappedObjectStore {
   readonly #clock: Clock
+  readonly #unattributed: RequestAccount | undefined
   readonly #counters = new Map<StoreOperation, Counter>()
 
-  constructor(inner: ObjectStore, options: { readonly clock?: Clock | undefined } = {}) {
+  constructor(inner: ObjectStore, options: CountingObjectStoreOptions = {}) {
     super(inner)
     this.#clock = options.clock ?? systemClock
+    this.#unattributed = options.unattributed
     for (const operation of STORE_OPERATIONS) {
       this.#counters.set(operation, {
         calls: 0,
@@ -47,20 +57,30 @@ export class CountingObjectStore extends WrappedObjectStore {
 
   protected override async around<T>(call: StoreCall, run: () => Promise<T>): Promise<T> {
     const counter = this.#counters.get(call.operation) as Counter
+    const account = call.account ?? this.#unattributed
     const startMs = this.#clock.monotonicMs()
+    let downloadedBytes = 0
     try {
       const result = await run()
-      if (call.operation === 'get') counter.bytesRead += (result as { bytes: Uint8Array } | undefined)?.bytes.length ?? 0
+      if (call.operation === 'get') downloadedBytes = (result as { bytes: Uint8Array } | undefined)?.bytes.length ?? 0
       return result
     } catch (error) {
       counter.errors++
       throw error
     } finally {
       counter.calls++
-      counter.requests += this.#requestsOf(call)
+      const requests = this.#requestsOf(call)
+      counter.requests += requests
       counter.bytesWritten += call.bodyBytes
+      counter.bytesRead += downloadedBytes
+      account?.charge({ requestClass: CLASSES[call.operation], requests, uploadedBytes: call.bodyBytes, downloadedBytes })
       counter.latency.record(this.#clock.monotonicMs() - startMs)
     }
+  }
+
+  /** Charged here and nowhere below: a caller's own store may count as well. */
+  protected override passedOn<Options extends CallOptions>(options: Options | undefined): Options | undefined {
+    return options?.account === undefined ? options : { ...options, account: undefined }
   }
 
   #requestsOf(call: StoreCall): number {
@@ -70,4 +90,13 @@ export class CountingObjectStore extends WrappedObjectStore {
     }
     return call.operation === 'deleteMany' ? Math.ceil(call.keyCount / MAX_PAGE_KEYS) : 1
   }
+}
+
+const CLASSES: Readonly<Record<StoreOperation, keyof RequestsByClass>> = {
+  put: 'put',
+  list: 'list',
+  get: 'get',
+  head: 'head',
+  delete: 'delete',
+  deleteMany: 'delete',
 }

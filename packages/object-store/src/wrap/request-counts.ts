@@ -1,4 +1,7 @@
 import { type LatencyCounts, subtractLatency } from './latency-histogram.ts'
+import type { PriceTable } from './price-table.ts'
+import { costOf } from './request-account.ts'
+import type { RequestTally } from './request-tally.ts'
 import type { StoreOperation } from './wrapped-object-store.ts'
 
 export const STORE_OPERATIONS: readonly StoreOperation[] = ['get', 'put', 'head', 'list', 'delete', 'deleteMany']
@@ -50,5 +53,26 @@ export function totalled(countsOf: (operation: StoreOperation) => OperationCount
     errors: sum('errors'),
     bytesRead: sum('bytesRead'),
     bytesWritten: sum('bytesWritten'),
+  }
+}
+
+/** What the counted requests cost at these prices, in US dollars, without storage and network transfer. */
+export function estimateDollars(counts: RequestCounts, prices: PriceTable): number {
+  return costOf(tallyOf(counts), prices).dollars
+}
+
+/** The counts of a store by the classes that are priced. */
+export function tallyOf({ operations, bytesWritten, bytesRead }: RequestCounts): RequestTally {
+  const { put, list, get, head, delete: one, deleteMany } = operations
+  return {
+    requests: {
+      put: put.requests,
+      list: list.requests,
+      get: get.requests,
+      head: head.requests,
+      delete: one.requests + deleteMany.requests,
+    },
+    uploadedBytes: bytesWritten,
+    downloadedBytes: bytesRead,
   }
 }

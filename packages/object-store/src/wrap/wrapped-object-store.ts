@@ -13,6 +13,7 @@ import type {
   PutOutcome,
   UnfinishedUploads,
 } from '../object-store.ts'
+import type { RequestAccount } from './request-account.ts'
 
 export type StoreOperation = 'get' | 'put' | 'head' | 'list' | 'delete' | 'deleteMany'
 
@@ -22,6 +23,7 @@ export interface StoreCall {
   /** The key; the prefix of a list; the first key of a deleteMany (empty when there is none). */
   readonly key: string
   readonly signal: AbortSignal | undefined
+  readonly account: RequestAccount | undefined
   readonly ifAbsent: boolean
   /** Bytes to be written. */
   readonly bodyBytes: number
@@ -48,31 +50,36 @@ export abstract class WrappedObjectStore implements ObjectStore {
   /** `run` makes the inner call; each run makes it anew. */
   protected abstract around<T>(call: StoreCall, run: () => Promise<T>): Promise<T>
 
+  /** The options of a call as the inner store gets them. */
+  protected passedOn<Options extends CallOptions>(options: Options | undefined): Options | undefined {
+    return options
+  }
+
   get(key: string, options?: GetOptions): Promise<ObjectBody | undefined> {
-    return this.around(storeCall('get', key, options), () => this.inner.get(key, options))
+    return this.around(storeCall('get', key, options), () => this.inner.get(key, this.passedOn(options)))
   }
 
   async put(key: string, body: ObjectSource, options?: PutOptions): Promise<PutOutcome> {
     const bodyBytes = sourceSizeBytes(sourcePieces(body))
     const call = { ...storeCall('put', key, options), ifAbsent: options?.ifAbsent === true, bodyBytes }
-    return await this.around(call, () => this.inner.put(key, body, options))
+    return await this.around(call, () => this.inner.put(key, body, this.passedOn(options)))
   }
 
   head(key: string, options?: CallOptions): Promise<ObjectInfo | undefined> {
-    return this.around(storeCall('head', key, options), () => this.inner.head(key, options))
+    return this.around(storeCall('head', key, options), () => this.inner.head(key, this.passedOn(options)))
   }
 
   list(prefix: string, options?: ListOptions): Promise<ListPage> {
-    return this.around(storeCall('list', prefix, options), () => this.inner.list(prefix, options))
+    return this.around(storeCall('list', prefix, options), () => this.inner.list(prefix, this.passedOn(options)))
   }
 
   delete(key: string, options?: CallOptions): Promise<void> {
-    return this.around(storeCall('delete', key, options), () => this.inner.delete(key, options))
+    return this.around(storeCall('delete', key, options), () => this.inner.delete(key, this.passedOn(options)))
   }
 
   deleteMany(keys: readonly string[], options?: CallOptions): Promise<void> {
     const call = { ...storeCall('deleteMany', keys[0] ?? '', options), keyCount: keys.length }
-    return this.around(call, () => this.inner.deleteMany(keys, options))
+    return this.around(call, () => this.inner.deleteMany(keys, this.passedOn(options)))
   }
 
   /** Counted and retried as what they are like: a listing and a deletion. */
@@ -80,8 +87,8 @@ export abstract class WrappedObjectStore implements ObjectStore {
     const { uploads } = this.inner
     return (
       uploads && {
-        list: (prefix, options) => this.around(storeCall('list', prefix, options), () => uploads.list(prefix, options)),
-        abort: (upload, options) => this.around(storeCall('delete', upload.key, options), () => uploads.abort(upload, options)),
+        list: (prefix, options) => this.around(storeCall('list', prefix, options), () => uploads.list(prefix, this.passedOn(options))),
+        abort: (upload, options) => this.around(storeCall('delete', upload.key, options), () => uploads.abort(upload, this.passedOn(options))),
       }
     )
   }
@@ -92,5 +99,5 @@ export abstract class WrappedObjectStore implements ObjectStore {
 }
 
 function storeCall(operation: StoreOperation, key: string, options: CallOptions | undefined): StoreCall {
-  return { operation, key, signal: options?.signal, ifAbsent: false, bodyBytes: 0, keyCount: 1 }
+  return { operation, key, signal: options?.signal, account: options?.account, ifAbsent: false, bodyBytes: 0, keyCount: 1 }
 }
