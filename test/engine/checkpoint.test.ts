@@ -106,7 +106,7 @@ describe('what a checkpoint is', () => {
     const reports: unknown[] = []
     db.on('checkpoint', (report) => reports.push(report))
     const { id, manifestId } = await db.checkpoint({ name: 'x' })
-    expect(reports).toEqual([{ id, name: 'x', manifestId, durationMs: expect.any(Number) as number }])
+    expect(reports).toEqual([{ id, name: 'x', manifestId, durationMs: expect.any(Number) as number, cost: expect.any(Object) as object }])
     await db.close()
   })
 })

@@ -5,6 +5,12 @@ export {
   MemoryObjectStore,
   type MemoryObjectStoreOptions,
   type ObjectStore,
+  PRICE_TABLES,
+  type PriceTable,
+  type PriceTableName,
+  type RequestCost,
+  type RequestsByClass,
+  type RequestTally,
   S3ObjectStore,
   type S3ObjectStoreOptions,
 } from '@moraine/object-store'
@@ -31,6 +37,7 @@ export { Keyspace, KeyspaceReader } from './db/keyspace.ts'
 export type { KeyspaceOptions } from './db/keyspace-options.ts'
 export { ReadCalls } from './db/read-calls.ts'
 export { type PutOptions, WriteCalls, type WriteOptions } from './db/write-calls.ts'
+export type { CostStats, StorageCost } from './db/cost-stats.ts'
 export type { CompactionOption, LeveledCompactionOption, TieredCompactionOption } from './db/compaction-option.ts'
 export type { BorrowedStats, CompactionStats, DbStats, LevelStats, RemoteCompactionStats } from './db/db-stats.ts'
 export type { RemoteCompactionOption } from './db/remote-compaction-option.ts'
@@ -45,13 +52,14 @@ export type { ScanOptions } from './db/scan-options.ts'
 export { verify, type VerifyOptions } from './db/verify.ts'
 export type { BatchStream, EntryStream } from './db/scan-stream.ts'
 export { Snapshot } from './db/snapshot.ts'
-export type { GcStats } from './gc/background-collector.ts'
+export type { CollectedReport, GcStats } from './gc/background-collector.ts'
 export type { CollectionReport } from './gc/collection-report.ts'
 export type { DestroyReport } from './gc/destroy-database.ts'
 export type { CollectionPlan, DataObject, LeftUpload, LogObject } from './gc/reachability.ts'
 export type { VerifiedState, VerifyProblem, VerifyReport } from './gc/verify-database.ts'
 export type { FlushReport } from './flush/flusher.ts'
 export type { Entry } from './read/scan-cursor.ts'
+export type { RequestPurpose } from './recovery/cost-book.ts'
 export type { EngineEvents } from './recovery/engine-event.ts'
 export type { ReaderEvents } from './recovery/reader-event.ts'
 export type { WalStats } from './wal/wal-stats.ts'

@@ -1,15 +1,16 @@
-import { estimateDollars, S3_STANDARD_PRICES } from '@moraine/object-store'
+import { requestCount } from '@moraine/object-store'
 import { type Db, open, WriteBatch } from 'moraine'
 import type { Database, Entry, OpenSettings, Subject, Traffic } from './subject.ts'
 
-/** Moraine with its default settings and its log in a folder of its own. */
+/** Moraine with its default settings and its log in a folder of its own. Dollars are those of S3 Standard, wherever it runs. */
 export async function loadMoraine(): Promise<Subject> {
   return {
     name: 'moraine',
     remote: true,
     open: async (settings: OpenSettings): Promise<Database> => {
       const sync = settings.durable ? 'always' : 'interval'
-      return new MoraineDatabase(await open(settings.location, { wal: { kind: 'local', folder: settings.folder, sync } }))
+      const wal = { kind: 'local', folder: settings.folder, sync } as const
+      return new MoraineDatabase(await open(settings.location, { wal, prices: 's3-standard' }))
     },
   }
 }
@@ -60,12 +61,8 @@ class MoraineDatabase implements Database {
   }
 
   traffic(): Traffic {
-    const { store } = this.#db.stats()
-    return {
-      requests: store.requests,
-      dollars: estimateDollars(store, S3_STANDARD_PRICES),
-      bytesWritten: store.bytesWritten,
-    }
+    const { cost } = this.#db.stats()
+    return { requests: requestCount(cost), dollars: cost.dollars, bytesWritten: cost.uploadedBytes }
   }
 
   close(): Promise<void> {

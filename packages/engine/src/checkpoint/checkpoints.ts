@@ -1,4 +1,5 @@
 import { type Clock, Deferred, MoraineError, type Random, randomHex } from '@moraine/base'
+import { addTally, costOf, subtractTally, type RequestAccount, type RequestCost, type RequestTally } from '@moraine/object-store'
 import type { CommitRider } from '../flush/commit-rider.ts'
 import { type ManifestId, nextManifest } from '../layout/numbers.ts'
 import { findCheckpoint, liveCheckpoints } from '../manifest/live-checkpoints.ts'
@@ -21,16 +22,20 @@ export interface CheckpointReport {
   readonly manifestId: number
   /** From the call to the commit, milliseconds. */
   readonly durationMs: number
+  /** Of the flushes that brought the delta to the store, and of the commit. */
+  readonly cost: RequestCost
 }
 
 export interface CheckpointsOptions {
   readonly versions: VersionSet
-  readonly readManifest: (id: ManifestId, signal?: AbortSignal) => Promise<Manifest | undefined>
+  readonly readManifest: (id: ManifestId, signal: AbortSignal, account: RequestAccount) => Promise<Manifest | undefined>
   /** Seals the memtable; gives the sequence number up to which the store must have everything. */
   readonly seal: () => number
   /** Makes the flusher look. */
   readonly kick: () => void
   readonly onListed: (report: CheckpointReport) => void
+  /** What flushes are charged to; commits of checkpoints alone; and everything else that is done with checkpoints. */
+  readonly accounts: { readonly flush: RequestAccount; readonly commit: RequestAccount; readonly checkpoint: RequestAccount }
   readonly clock: Clock
   readonly random: Random
   readonly signal: AbortSignal
@@ -40,6 +45,8 @@ interface PendingCheckpoint {
   readonly seq: number
   readonly record: Omit<CheckpointRecord, 'manifestId'>
   readonly askedMs: number
+  /** What flushes and commits had taken when it was asked for. */
+  readonly before: RequestTally
   readonly listed: Deferred<CheckpointRecord>
 }
 
@@ -90,7 +97,7 @@ export class Checkpoints implements CommitRider {
     }
     this.#admit(record)
     const listed = new Deferred<CheckpointRecord>()
-    this.#pending.push({ seq: this.#options.seal(), record, askedMs: clock.monotonicMs(), listed })
+    this.#pending.push({ seq: this.#options.seal(), record, askedMs: clock.monotonicMs(), before: this.#spent(), listed })
     this.#options.kick()
     return listed.promise
   }
@@ -112,15 +119,20 @@ export class Checkpoints implements CommitRider {
       },
       () => {},
       this.#options.signal,
+      this.#options.accounts.checkpoint,
     )
   }
 
   /** The state of a checkpoint: the manifest that first listed it. */
-  async manifestOf(checkpoint: CheckpointRecord, signal: AbortSignal = this.#options.signal): Promise<Manifest> {
+  async manifestOf(
+    checkpoint: CheckpointRecord,
+    signal: AbortSignal = this.#options.signal,
+    account: RequestAccount = this.#options.accounts.checkpoint,
+  ): Promise<Manifest> {
     const { versions, readManifest } = this.#options
     const { current } = versions
     if (current.id === checkpoint.manifestId) return current
-    const manifest = await readManifest(checkpoint.manifestId, signal)
+    const manifest = await readManifest(checkpoint.manifestId, signal, account)
     if (manifest !== undefined) return manifest
     throw missingManifest(checkpoint)
   }
@@ -144,9 +156,12 @@ export class Checkpoints implements CommitRider {
     const arrived = (): void => {
       this.#pending = this.#pending.filter((pending) => !due.includes(pending))
       const nowMs = this.#options.clock.monotonicMs()
-      for (const { record, askedMs, listed } of boarded) {
+      const spent = this.#spent()
+      const { prices } = this.#options.accounts.flush
+      for (const { record, askedMs, before, listed } of boarded) {
         listed.resolve(record)
-        this.#options.onListed({ id: record.id, name: record.name, manifestId, durationMs: nowMs - askedMs })
+        const cost = costOf(subtractTally(spent, before), prices)
+        this.#options.onListed({ id: record.id, name: record.name, manifestId, durationMs: nowMs - askedMs, cost })
       }
     }
     return { checkpoints: [...current.checkpoints, ...boarded.map(({ record }) => record)], arrived }
@@ -155,6 +170,12 @@ export class Checkpoints implements CommitRider {
   stop(error: unknown): void {
     this.#stopped ??= error
     for (const { listed } of this.#pending.splice(0)) listed.reject(error)
+  }
+
+  /** Flushes run one at a time, and none goes past a checkpoint that waits: what they take meanwhile is its delta. */
+  #spent(): RequestTally {
+    const { flush, commit } = this.#options.accounts
+    return addTally(flush.tally(), commit.tally())
   }
 
   /** Refuses a checkpoint that cannot be listed, before anything is sealed for it. */

@@ -1,5 +1,5 @@
 import { type Clock, isMoraineError, MoraineError, SerialQueue } from '@moraine/base'
-import type { ObjectStore } from '@moraine/object-store'
+import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
 import { liveCheckpoints } from '../manifest/live-checkpoints.ts'
 import type { Manifest } from '../manifest/manifest.ts'
@@ -15,6 +15,7 @@ export interface OriginReleaserOptions {
   readonly store: ObjectStore
   readonly storeOf: (origin: Origin) => ObjectStore
   readonly versions: VersionSet
+  readonly account: RequestAccount
   /** The versions that reads of this process hold. */
   readonly heldVersions: () => Iterable<Version>
   readonly readManifest: (id: ManifestId, signal?: AbortSignal) => Promise<Manifest | undefined>
@@ -154,7 +155,7 @@ export class OriginReleaser {
 
   /** Steps 4 and 5. */
   async #letGo(released: readonly OriginPin[]): Promise<void> {
-    const { databaseId, storeOf, versions } = this.#options
+    const { databaseId, storeOf, versions, account } = this.#options
     const { signal } = this.#abort
     const gone = new Set(released.map(({ pin, origin }) => `${originKey(origin)} ${pin}`))
     const isGone = ({ pin, origin }: OriginPin): boolean => gone.has(`${originKey(origin)} ${pin}`)
@@ -164,7 +165,7 @@ export class OriginReleaser {
     for (const origin of new Map(released.map(({ origin: o }) => [originKey(o), o])).values()) {
       await releaseClonePins(storeOf(origin), databaseId, kept, signal)
     }
-    await versions.commit((current) => ({ origins: current.origins.filter((record) => !isGone(record)) }), () => {}, signal)
+    await versions.commit((current) => ({ origins: current.origins.filter((record) => !isGone(record)) }), () => {}, signal, account)
     for (const { origin } of released) this.#unused.delete(originKey(origin))
   }
 

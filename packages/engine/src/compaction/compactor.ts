@@ -1,5 +1,5 @@
 import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep, type Timer } from '@moraine/base'
-import type { ObjectStore } from '@moraine/object-store'
+import type { ObjectStore, RequestAccount, RequestCost } from '@moraine/object-store'
 import { ALL_KEYS, type KeyRange } from '../key/key-range.ts'
 import type { CompactionJob, Manifest } from '../manifest/manifest.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -38,6 +38,8 @@ export interface CompactionReport {
   /** Commits it took: a long one is published in steps, so that a crash costs the unfinished one only. */
   readonly steps: number
   readonly durationMs: number
+  /** Of reading, uploading and committing; of a remote one, what the owner itself asked of the store. */
+  readonly cost: RequestCost
 }
 
 export interface CompactorOptions {
@@ -51,6 +53,7 @@ export interface CompactorOptions {
   readonly remote: RemoteCompactionSettings | undefined
   /** The database's own prefix. */
   readonly store: ObjectStore
+  readonly account: RequestAccount
   readonly tables: TableStore
   readonly rules: MergeRules
   readonly clock: Clock
@@ -89,7 +92,7 @@ export class Compactor {
     this.#offers = new RemoteOffers({
       ...options,
       remote,
-      commit: (plan, outputs, jobs) => this.#commitRemote(plan, outputs, jobs),
+      commit: (plan, outputs, jobs, account) => this.#commitRemote(plan, outputs, jobs, account),
       onClosed: () => this.kick(),
       onReport: onRemote,
     })
@@ -241,11 +244,12 @@ export class Compactor {
     const { versions, clock, byteWork, tableWriter, rules, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
+    const account = this.#options.account.sub()
     const inputs = new CompactionInputs(plan)
     const outputs: TableFile[] = []
     let steps = 0
     const publish = async (finished: readonly TableFile[], mergedTo: Uint8Array | undefined): Promise<void> => {
-      await this.#publish(inputs, finished, mergedTo)
+      await this.#publish(inputs, finished, mergedTo, account)
       tableWriter.published(finished)
       outputs.push(...finished)
       steps++
@@ -262,16 +266,18 @@ export class Compactor {
         byteWork,
         tableWriter,
         publish,
+        account,
         signal,
       })
     }
-    this.#completed(plan, outputs, { steps, remote: false, startMs })
+    this.#completed(plan, outputs, { steps, remote: false, startMs, account })
   }
 
   async #publish(
     inputs: CompactionInputs,
     outputs: readonly TableFile[],
     mergedTo: Uint8Array | undefined,
+    account: RequestAccount,
     change: (current: Manifest) => Omit<ManifestChange, 'edit'> = () => ({}),
   ): Promise<void> {
     const { versions, views, signal } = this.#options
@@ -283,6 +289,7 @@ export class Compactor {
         views.install({ version }, gone.length === 0 ? undefined : () => this.#options.onObsolete(gone))
       },
       signal,
+      account,
     )
   }
 
@@ -290,17 +297,19 @@ export class Compactor {
     plan: CompactionPlan,
     outputs: readonly TableFile[],
     jobs: (current: Manifest) => readonly CompactionJob[],
+    account: RequestAccount,
   ): Promise<void> {
     const startMs = this.#options.clock.monotonicMs()
-    await this.#publish(new CompactionInputs(plan), outputs, undefined, (current) => ({ jobs: jobs(current) }))
-    this.#completed(plan, outputs, { steps: 1, remote: true, startMs })
+    await this.#publish(new CompactionInputs(plan), outputs, undefined, account, (current) => ({ jobs: jobs(current) }))
+    this.#completed(plan, outputs, { steps: 1, remote: true, startMs, account })
   }
 
   #completed(
     plan: CompactionPlan,
     outputs: readonly TableFile[],
-    { steps, remote, startMs }: { readonly steps: number; readonly remote: boolean; readonly startMs: number },
+    work: { readonly steps: number; readonly remote: boolean; readonly startMs: number; readonly account: RequestAccount },
   ): void {
+    const { steps, remote, startMs, account } = work
     const files = inputFiles(plan)
     const trivial = isTrivialMove(plan)
     this.totals.compacted(plan, levelBytes(outputs))
@@ -318,6 +327,7 @@ export class Compactor {
       remote,
       steps,
       durationMs: this.#options.clock.monotonicMs() - startMs,
+      cost: account.cost(),
     })
   }
 }

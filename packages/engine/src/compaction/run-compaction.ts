@@ -1,4 +1,5 @@
 import { MoraineError, SerialQueue } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import type { KeyRange } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
@@ -32,6 +33,8 @@ export interface CompactionWork {
    * undefined: everything. Called one at a time.
    */
   readonly publish: (outputs: readonly TableFile[], mergedTo: Uint8Array | undefined) => Promise<void>
+  /** Charged for what is read and uploaded. */
+  readonly account?: RequestAccount | undefined
   readonly signal: AbortSignal
 }
 
@@ -101,11 +104,11 @@ class PartMerger {
   }
 
   async merge(part: Part): Promise<void> {
-    const { plan, version, rules, targetFileSizeBytes, code, byteWork, tableWriter, signal } = this.#work
+    const { plan, version, rules, targetFileSizeBytes, code, byteWork, tableWriter, account, signal } = this.#work
     const job = mergeJob(plan, version, part.range, { ...rules(), targetSizeBytes: targetFileSizeBytes })
     if (job !== undefined) {
-      for await (const table of byteWork.merge(job, signal, code)) {
-        part.outputs.push(await tableWriter.upload(table, signal))
+      for await (const table of byteWork.merge(job, signal, code, account)) {
+        part.outputs.push(await tableWriter.upload(table, signal, account))
         if (table.nextKey === undefined) continue
         part.mergedTo = table.nextKey
         await this.#steps.run(() => this.#publish(OUTPUTS_PER_STEP))

@@ -1,4 +1,5 @@
 import type { Engine } from '../recovery/engine.ts'
+import { type CostStats, costStats } from './cost-stats.ts'
 import { sortedRuns, spaceAmplification } from '../compaction/compaction-totals.ts'
 import type { CompactionReason } from '../compaction/compaction-plan.ts'
 import type { GcStats } from '../gc/background-collector.ts'
@@ -89,8 +90,10 @@ export interface DbStats {
   readonly wal: WalStats
   readonly gc: GcStats
   readonly cache: TableStoreStats
-  /** Requests made to the store since opening, by operation, and what they cost at list prices. */
+  /** Requests made to the store since opening, by operation, with latencies. */
   readonly store: RequestCounts
+  /** The same requests by what they were for, in dollars; and what the storage costs. */
+  readonly cost: CostStats
 }
 
 export function dbStats(engine: Engine): DbStats {
@@ -99,6 +102,7 @@ export function dbStats(engine: Engine): DbStats {
   const memtables = [view.active, ...view.sealed]
   const { compactor } = engine
   const { totals } = compactor
+  const gc = engine.gc.stats()
   const scores = compactor.scores()
   const levels = view.version.levels.map((files, level) => ({
     level,
@@ -111,6 +115,7 @@ export function dbStats(engine: Engine): DbStats {
     writtenBytes: totals.levels[level]?.writtenBytes ?? 0,
     movedBytes: totals.levels[level]?.movedBytes ?? 0,
   }))
+  const sizeBytes = levels.reduce((bytes, level) => bytes + level.sizeBytes, 0)
   return {
     databaseId: engine.databaseId,
     epoch: manifest.epoch,
@@ -138,15 +143,21 @@ export function dbStats(engine: Engine): DbStats {
       remote: compactor.remoteStats(),
     },
     files: levels.reduce((count, level) => count + level.files, 0),
-    sizeBytes: levels.reduce((bytes, level) => bytes + level.sizeBytes, 0),
+    sizeBytes,
     borrowed: borrowedStats(manifest),
     snapshots: engine.snapshots.count,
     checkpoints: engine.checkpoints.list().length,
     writes: { stalls: engine.writes.stallCount, held: engine.writes.heldWrites },
     wal: engine.walStats(),
-    gc: engine.gc.stats(),
+    gc,
     cache: engine.tables.stats(),
     store: engine.store.snapshot(),
+    cost: costStats(engine.store, engine.costs, {
+      liveBytes: sizeBytes,
+      heldBytes: gc.keptBytes,
+      puts: engine.costs.puts + engine.operations().puts,
+      gets: engine.costs.gets + engine.operations().gets,
+    }),
   }
 }
 

@@ -1,6 +1,7 @@
 import { availableParallelism } from 'node:os'
 import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
 import type { Compression } from '@moraine/sstable'
+import { type PriceTable, priceTable, type PriceTableName } from '@moraine/object-store'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
@@ -14,7 +15,7 @@ import {
   keyspacesOption,
 } from './keyspace-options.ts'
 import { checkRemoteCompaction, type RemoteCompactionOption, remoteCompactionSettings } from './remote-compaction-option.ts'
-import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, textOption } from './option-checks.ts'
+import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, pricesOption, textOption } from './option-checks.ts'
 
 /** The write-ahead log; a word alone takes the defaults of its kind. */
 export type WalOption = 'none' | 'local' | 'object-store' | { readonly kind: 'none' } | LocalWalOption | StoreWalOption
@@ -136,6 +137,12 @@ export interface OpenOptions {
   readonly gcGraceMs?: number
   /** How long `close` tries to flush before it gives up; default 30000. */
   readonly closeTimeoutMs?: number
+  /**
+   * What `stats().cost` and the reports count dollars by: a table by name or one of your own. Default: by the location,
+   * `free` for memory, folders and servers of your own, `s3-express` for directory buckets, `r2` for Cloudflare, else
+   * `s3-standard`.
+   */
+  readonly prices?: PriceTableName | PriceTable
   /** Time source; a simulation passes its own. */
   readonly clock?: Clock
   /** Source of randomness; a simulation passes its own. */
@@ -178,6 +185,7 @@ const checks: OptionChecks<OpenOptions> = {
   gcIntervalMs: integerOption(0, 30 * 86_400_000),
   gcGraceMs: integerOption(0, 365 * 86_400_000),
   closeTimeoutMs: integerOption(0, 86_400_000),
+  prices: pricesOption,
   clock: objectOption('nowMs'),
   random: objectOption('fill'),
 }
@@ -212,6 +220,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     gcIntervalMs: options.gcIntervalMs ?? 6 * 3_600_000,
     gcGraceMs: options.gcGraceMs ?? DEFAULT_GRACE_MS,
     closeTimeoutMs: options.closeTimeoutMs ?? 30_000,
+    prices: options.prices && priceTable(options.prices),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }

@@ -1,4 +1,5 @@
 import { type Clock, type Random, systemClock, systemRandom } from '@moraine/base'
+import { type PriceTable, priceTable, type PriceTableName } from '@moraine/object-store'
 import { openReaderEngine } from '../recovery/open-reader.ts'
 import type { ReaderEvents } from '../recovery/reader-event.ts'
 import type { ReaderSettings } from '../recovery/reader-settings.ts'
@@ -8,7 +9,7 @@ import { DbReader } from './db-reader.ts'
 import { EventListeners } from './event-listeners.ts'
 import { declaredKeyspaces, keyspaceChecks, type KeyspaceOptions, keyspacesOption } from './keyspace-options.ts'
 import { type Location, resolveLocation } from './open.ts'
-import { checkOptions, integerOption, objectOption, type OptionChecks } from './option-checks.ts'
+import { checkOptions, integerOption, objectOption, type OptionChecks, pricesOption } from './option-checks.ts'
 
 /** Options of `openReader`. Sizes are in bytes, times in milliseconds. */
 export interface OpenReaderOptions {
@@ -30,6 +31,8 @@ export interface OpenReaderOptions {
   readonly mergeOperator?: MergeOperator
   /** Settings of named keyspaces by name; `reader.keyspace` takes the same later. */
   readonly keyspaces?: Readonly<Record<string, KeyspaceOptions>>
+  /** What `stats().cost` counts dollars by; default by the location, as of `open`. */
+  readonly prices?: PriceTableName | PriceTable
   /** Time source; a simulation passes its own. */
   readonly clock?: Clock
   /** Source of randomness; a simulation passes its own. */
@@ -49,6 +52,7 @@ const checks: OptionChecks<OpenReaderOptions> = {
   metadataCacheSizeBytes: integerOption(0, TIB),
   mergeOperator: keyspaceChecks.mergeOperator,
   keyspaces: keyspacesOption,
+  prices: pricesOption,
   clock: objectOption('nowMs'),
   random: objectOption('fill'),
 }
@@ -81,6 +85,7 @@ function readerSettings(options: OpenReaderOptions): ReaderSettings {
     blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
     metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
     keyspaces: declaredKeyspaces('openReader', options, options.keyspaces),
+    prices: options.prices && priceTable(options.prices),
     clock: options.clock ?? systemClock,
     random: options.random ?? systemRandom,
   }

@@ -1,4 +1,5 @@
 import { MoraineError } from '@moraine/base'
+import { PRICE_TABLES, priceTableDefect } from '@moraine/object-store'
 
 /** Looks at one option's value: undefined when it is fine, else what it may be, in words. */
 export type OptionCheck = (value: unknown) => string | undefined
@@ -47,6 +48,10 @@ export function integerOption(least: number, most: number): OptionCheck {
 export function oneOfOption(...words: readonly string[]): OptionCheck {
   return (value) => (words.includes(value as string) ? undefined : words.map((word) => `'${word}'`).join(' or '))
 }
+
+/** A price table, or the name of one. */
+export const pricesOption: OptionCheck = (value) =>
+  typeof value === 'string' && Object.hasOwn(PRICE_TABLES, value) ? undefined : priceTableDefect(value)
 
 /** An object with at least this method. */
 export function objectOption(method: string): OptionCheck {

@@ -2,6 +2,7 @@ import type { RequestCounts } from '@moraine/object-store'
 import { countFiles, filesOf } from '../manifest/version.ts'
 import type { ReaderEngine } from '../recovery/reader-engine.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
+import { type CostStats, costStats } from './cost-stats.ts'
 
 /** A picture of a reader at one moment. Sizes in bytes. */
 export interface ReaderStats {
@@ -23,6 +24,8 @@ export interface ReaderStats {
   readonly cache: TableStoreStats
   /** Requests made to the store since opening, by operation. */
   readonly store: RequestCounts
+  /** The same requests by what they were for, in dollars. A reader writes nothing but its leases. */
+  readonly cost: CostStats
 }
 
 export function readerStats(engine: ReaderEngine): ReaderStats {
@@ -48,5 +51,6 @@ export function readerStats(engine: ReaderEngine): ReaderStats {
     pins: engine.pins,
     cache: engine.tables.stats(),
     store: engine.store.snapshot(),
+    cost: costStats(engine.store, engine.costs, { liveBytes: sizeBytes, heldBytes: 0, puts: 0, gets: engine.reads.lookups }),
   }
 }

@@ -1,5 +1,6 @@
 import type { Clock, MoraineError } from '@moraine/base'
 import { isMoraineError, sleep, WaitList } from '@moraine/base'
+import type { RequestAccount, RequestCost } from '@moraine/object-store'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -20,6 +21,8 @@ export interface FlushReport {
   readonly buildMs: number
   readonly uploadMs: number
   readonly commitMs: number
+  /** Of this flush, from its first request to its commit; of a try that failed, none. */
+  readonly cost: RequestCost
 }
 
 /** What a flush goes by, asked for when it begins. */
@@ -37,6 +40,9 @@ export interface FlusherOptions {
   readonly clock: Clock
   /** What travels with the commits. */
   readonly rider: CommitRider
+  /** Charged for flushes, and for commits that only a rider needs. */
+  readonly account: RequestAccount
+  readonly riderAccount: RequestAccount
   readonly onFlushed: (report: FlushReport) => void
   /** A failed attempt that will be repeated. */
   readonly onRetry: (error: MoraineError) => void
@@ -143,19 +149,21 @@ export class Flusher {
       },
       () => boarded?.arrived(),
       signal,
+      this.#options.riderAccount,
     )
   }
 
   async #flush(memtable: Memtable): Promise<void> {
     const { views, versions, rules, tableWriter, rider, clock, signal } = this.#options
     const startMs = clock.monotonicMs()
+    const account = this.#options.account.sub()
     const tables: BuiltTable[] = []
     const work = this.#options.byteWork.flush(memtable, rules.job(0), signal, rules.flushCode())
     for await (const table of work) tables.push(table)
     const builtMs = clock.monotonicMs()
     // Upload before commit: a manifest never names a file that may not exist.
     const files: TableFile[] = []
-    for (const table of tables) files.push(await tableWriter.upload(table, signal))
+    for (const table of tables) files.push(await tableWriter.upload(table, signal, account))
     const uploadedMs = clock.monotonicMs()
     const flushedSeq = memtable.largestSeq
     // Once it is committed, the memtable may be gone.
@@ -183,6 +191,7 @@ export class Flusher {
         boarded?.arrived()
       },
       signal,
+      account,
     )
     this.#options.onFlushed({
       entries: memtable.entryCount,
@@ -193,6 +202,7 @@ export class Flusher {
       buildMs: builtMs - startMs,
       uploadMs: uploadedMs - builtMs,
       commitMs: clock.monotonicMs() - uploadedMs,
+      cost: account.cost(),
     })
   }
 }

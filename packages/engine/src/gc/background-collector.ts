@@ -1,5 +1,5 @@
 import { type Clock, isMoraineError, MoraineError, SerialQueue, type Timer } from '@moraine/base'
-import type { ObjectStore } from '@moraine/object-store'
+import type { ObjectStore, RequestAccount, RequestCost, RequestTally } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
 import { baseName, type FileId, sstName } from '../layout/object-names.ts'
 import type { Manifest } from '../manifest/manifest.ts'
@@ -23,6 +23,11 @@ import { isOwed } from './root-manifest.ts'
  */
 const MANIFESTS_PER_DELETE = 64
 
+/** What a collection behind the owner's back deleted, and what it took. */
+export interface CollectedReport extends CollectionReport {
+  readonly cost: RequestCost
+}
+
 /** What a database has collected since it was opened. */
 export interface GcStats {
   readonly deletedTables: number
@@ -31,11 +36,14 @@ export interface GcStats {
   readonly deletedBytes: number
   /** Replaced files that a checkpoint or a pin still keeps. */
   readonly keptFiles: number
+  readonly keptBytes: number
   readonly sweeps: number
 }
 
 export interface BackgroundCollectorOptions {
+  /** Charges everything to `account`, and so does `history`. */
   readonly store: ObjectStore
+  readonly account: RequestAccount
   /** The one that commits. */
   readonly manifests: ManifestStore
   /** Another, for old manifests: reading them must not replace the base list that the next commit builds on. */
@@ -48,7 +56,7 @@ export interface BackgroundCollectorOptions {
   /** How often a writer that has committed something looks for orphans; 0 for never. */
   readonly gcIntervalMs: number
   readonly gcGraceMs: number
-  readonly onCollected: (report: CollectionReport) => void
+  readonly onCollected: (report: CollectedReport) => void
   /** Garbage stays for another time. */
   readonly onFailed: (error: MoraineError) => void
 }
@@ -143,22 +151,26 @@ export class BackgroundCollector {
       deletedManifests: this.#deletedManifests,
       deletedBytes: this.#deletedBytes,
       keptFiles: this.#candidates.size,
+      keptBytes: [...this.#candidates.values()].reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0),
       sweeps: this.#sweeps,
     }
   }
 
   /** Deletes everything that nothing refers to, also what earlier owners left. */
-  sweep(signal: AbortSignal = this.#abort.signal): Promise<CollectionReport> {
+  sweep(signal: AbortSignal = this.#abort.signal): Promise<CollectedReport> {
     return this.#turns.run(async () => {
-      const { store, history, versions, gcGraceMs } = this.#options
+      const { store, history, versions, account, gcGraceMs } = this.#options
+      const before = account.tally()
       const sweptManifest = versions.current.id
-      const owner: CollectingOwner = { capture: () => versions.betweenCommits((newest) => ({ newest, busy: this.#busy() }), signal) }
+      const owner: CollectingOwner = {
+        capture: () => versions.betweenCommits((newest) => ({ newest, busy: this.#busy() }), signal, account),
+      }
       const plan = await planGarbage({ store, manifests: history, owner, rules: { graceMs: gcGraceMs, force: false }, signal })
       await deleteGarbage(plan, { store, manifests: history, signal })
       for (const { id } of plan.objects) this.#candidates.delete(id)
       this.#sweptManifest = sweptManifest
       this.#sweeps++
-      return this.#reported(reportOf(plan))
+      return this.#reported(reportOf(plan), before)
     })
   }
 
@@ -191,7 +203,8 @@ export class BackgroundCollector {
   }
 
   async #collect(): Promise<void> {
-    const { store, manifests, versions } = this.#options
+    const { store, history, versions, account } = this.#options
+    const before = account.tally()
     const { signal } = this.#abort
     // Everything below is judged by this manifest; the pins are listed after it.
     const newest = versions.current
@@ -214,13 +227,13 @@ export class BackgroundCollector {
     this.#roots.retain(roots, newest.id)
 
     const doomed = await this.#supersededManifests(newest, (id) => id >= openFrom || roots.has(id), signal)
-    if (doomed.length > 0) await manifests.delete(doomed, signal)
+    if (doomed.length > 0) await history.delete(doomed, signal)
     const names = [...[...garbage.values()].map(({ name }) => name), ...lapsed]
     if (names.length > 0) await store.deleteMany(names, { signal })
     for (const id of garbage.keys()) this.#candidates.delete(id)
     if (names.length === 0 && doomed.length === 0) return
     const tables = [...garbage.values()].filter(({ kind }) => kind === 'table').length
-    this.#reported({
+    const report: CollectionReport = {
       kind: 'retired',
       tables,
       bases: garbage.size - tables,
@@ -230,12 +243,13 @@ export class BackgroundCollector {
       jobObjects: 0,
       pins: lapsed.length,
       uploads: 0,
-    })
+    }
+    this.#reported(report, before)
   }
 
   async #supersededManifests(newest: Manifest, isKept: (id: ManifestId) => boolean, signal: AbortSignal): Promise<ManifestId[]> {
     if (!this.#manifestsDue) return []
-    const existing = await this.#options.manifests.allIds(signal)
+    const existing = await this.#options.history.allIds(signal)
     this.#manifestsDue = false
     return existing.filter((id) => id < newest.id - MANIFESTS_KEPT && !isKept(id))
   }
@@ -267,7 +281,9 @@ export class BackgroundCollector {
     return busy
   }
 
-  #reported(report: CollectionReport): CollectionReport {
+  /** Collections run one at a time, so what was charged since the beginning of this one is its own. */
+  #reported(collected: CollectionReport, before: RequestTally): CollectedReport {
+    const report = { ...collected, cost: this.#options.account.cost(before) }
     this.#deletedTables += report.tables
     this.#deletedManifests += report.manifests
     this.#deletedBytes += report.sizeBytes

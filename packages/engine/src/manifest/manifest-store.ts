@@ -1,5 +1,5 @@
 import { type Clock, crc32c, isMoraineError, MoraineError, type Random } from '@moraine/base'
-import { NumberedObjects, type ObjectStore } from '@moraine/object-store'
+import { NumberedObjects, type ObjectStore, type RequestAccount } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
 import { baseName, type FileId, MANIFEST_PREFIX, manifestName, newFileId, parseManifestName } from '../layout/object-names.ts'
 import { type BaseReference, type Manifest, manifestDefect } from './manifest.ts'
@@ -77,8 +77,8 @@ export class ManifestStore {
     }
   }
 
-  async newestId(signal?: AbortSignal): Promise<ManifestId | undefined> {
-    return (await this.#series.newest(signal)) as ManifestId | undefined
+  async newestId(signal?: AbortSignal, account?: RequestAccount): Promise<ManifestId | undefined> {
+    return (await this.#series.newest(signal, account)) as ManifestId | undefined
   }
 
   /** Numbers of all manifests that exist, ascending. */
@@ -86,13 +86,13 @@ export class ManifestStore {
     return (await this.#series.all(signal)) as ManifestId[]
   }
 
-  async read(id: ManifestId, signal?: AbortSignal): Promise<Manifest | undefined> {
-    const bytes = await this.#series.read(id, signal)
+  async read(id: ManifestId, signal?: AbortSignal, account?: RequestAccount): Promise<Manifest | undefined> {
+    const bytes = await this.#series.read(id, signal, account)
     if (bytes === undefined) return undefined
     const name = manifestName(id)
     const body = decodeManifest(bytes, name)
     if (body.header.id !== id) throw new MoraineError('CORRUPTION', `${name} holds manifest ${body.header.id}`)
-    const baseFiles = body.base === undefined ? [] : await this.#readBase(body.base, signal)
+    const baseFiles = body.base === undefined ? [] : await this.#readBase(body.base, signal, account)
     return assembleManifest(body, baseFiles, name)
   }
 
@@ -100,30 +100,30 @@ export class ManifestStore {
    * Commits a manifest; returns it as it was written (with its base reference). FENCED when another writer owns the
    * database now.
    */
-  async commit(next: Manifest, signal?: AbortSignal): Promise<Manifest> {
-    const outcome = await this.tryCommit(next, signal)
+  async commit(next: Manifest, signal?: AbortSignal, account?: RequestAccount): Promise<Manifest> {
+    const outcome = await this.tryCommit(next, signal, account)
     if (outcome === undefined) {
-      throw fencedError(`manifest ${next.id} was committed by another writer`, next, await this.#ownerOf(next.id, signal))
+      throw fencedError(`manifest ${next.id} was committed by another writer`, next, await this.#ownerOf(next.id, signal, account))
     }
     return outcome
   }
 
   /** Like `commit`, but undefined when another writer created the number first. */
-  async tryCommit(next: Manifest, signal?: AbortSignal): Promise<Manifest | undefined> {
+  async tryCommit(next: Manifest, signal?: AbortSignal, account?: RequestAccount): Promise<Manifest | undefined> {
     const defect = manifestDefect(next)
     if (defect !== undefined) throw new MoraineError('INTERNAL', `refusing to commit a manifest that ${defect}`)
-    const { manifest, bytes } = await this.#encodeOnce(next, signal)
-    if ((await this.#series.create(next.id, bytes, signal)) === 'exists') return undefined
-    await this.verifyNewest(manifest, signal)
+    const { manifest, bytes } = await this.#encodeOnce(next, signal, account)
+    if ((await this.#series.create(next.id, bytes, signal, account)) === 'exists') return undefined
+    await this.verifyNewest(manifest, signal, account)
     this.#unsettledBases.clear()
     return manifest
   }
 
   /** Throws FENCED unless `manifest` is the newest one: whoever committed it still owns the database. */
-  async verifyNewest(manifest: Manifest, signal?: AbortSignal): Promise<void> {
-    const newest = await this.newestId(signal)
+  async verifyNewest(manifest: Manifest, signal?: AbortSignal, account?: RequestAccount): Promise<void> {
+    const newest = await this.newestId(signal, account)
     if (newest === manifest.id) return
-    const owner = newest === undefined ? undefined : await this.#ownerOf(newest, signal)
+    const owner = newest === undefined ? undefined : await this.#ownerOf(newest, signal, account)
     throw fencedError(`the newest manifest is ${newest ?? 'gone'}, not ${manifest.id}`, manifest, owner)
   }
 
@@ -136,16 +136,20 @@ export class ManifestStore {
     return this.#series.delete(ids, signal)
   }
 
-  async #ownerOf(id: ManifestId, signal: AbortSignal | undefined): Promise<string | undefined> {
-    const bytes = await this.#series.read(id, signal)
+  async #ownerOf(id: ManifestId, signal: AbortSignal | undefined, account: RequestAccount | undefined): Promise<string | undefined> {
+    const bytes = await this.#series.read(id, signal, account)
     if (bytes === undefined) return undefined
     const { header } = decodeManifest(bytes, manifestName(id))
     return `epoch ${header.epoch}, ${header.owner}`
   }
 
-  async #readBase(reference: BaseReference, signal: AbortSignal | undefined): Promise<LeveledFile[]> {
+  async #readBase(
+    reference: BaseReference,
+    signal: AbortSignal | undefined,
+    account: RequestAccount | undefined,
+  ): Promise<LeveledFile[]> {
     const name = baseName(reference.id)
-    const body = await this.#store.get(name, { signal })
+    const body = await this.#store.get(name, { signal, account })
     if (body === undefined) throw new MoraineError('CORRUPTION', `${name} is missing, and a manifest needs it`)
     if (body.bytes.length !== reference.sizeBytes || crc32c(body.bytes) !== reference.crc32c) {
       throw new MoraineError('CORRUPTION', `${name} is not the object that the manifest names`)
@@ -156,16 +160,24 @@ export class ManifestStore {
   }
 
   /** A commit that is tried again must be the same bytes, and so must not name another base object. */
-  async #encodeOnce(next: Manifest, signal: AbortSignal | undefined): Promise<EncodedManifest> {
+  async #encodeOnce(
+    next: Manifest,
+    signal: AbortSignal | undefined,
+    account: RequestAccount | undefined,
+  ): Promise<EncodedManifest> {
     if (this.#encoded?.manifest.token === next.token) return this.#encoded
-    return (this.#encoded = await this.#encode(next, signal))
+    return (this.#encoded = await this.#encode(next, signal, account))
   }
 
   /**
    * The whole list goes into the manifest while it is small. Past the limit it moves to a base object and manifests
    * carry only the difference, until that is too long as well and a new base is written.
    */
-  async #encode(next: Manifest, signal: AbortSignal | undefined): Promise<EncodedManifest> {
+  async #encode(
+    next: Manifest,
+    signal: AbortSignal | undefined,
+    account: RequestAccount | undefined,
+  ): Promise<EncodedManifest> {
     const base = this.#base
     if (next.base !== undefined && base?.reference.id === next.base.id) {
       const { listed, dropped } = base.difference(next.version)
@@ -181,7 +193,7 @@ export class ManifestStore {
     const baseBytes = encodeBase(all)
     const id = newFileId(next.epoch, this.#random)
     this.#unsettledBases.add(id)
-    await this.#store.put(baseName(id), baseBytes, { signal })
+    await this.#store.put(baseName(id), baseBytes, { signal, account })
     const reference: BaseReference = { id, sizeBytes: baseBytes.length, crc32c: crc32c(baseBytes) }
     this.#base = new KnownBase(reference, all)
     const manifest: Manifest = { ...next, base: reference }

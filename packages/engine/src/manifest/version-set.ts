@@ -1,4 +1,5 @@
 import { type Clock, isMoraineError, MoraineError, type Random, randomHex, SerialQueue, sleep } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import { nextManifest } from '../layout/numbers.ts'
 import { liveCheckpoints } from './live-checkpoints.ts'
 import type { CheckpointRecord, CompactionJob, Manifest, WalEpoch } from './manifest.ts'
@@ -74,6 +75,7 @@ export class VersionSet {
     change: (current: Manifest) => ManifestChange,
     publish: (committed: Manifest) => void,
     signal?: AbortSignal,
+    account?: RequestAccount,
   ): Promise<Manifest> {
     return this.#commits.run(async () => {
       // A fenced owner must not try again: its number may have been collected meanwhile.
@@ -95,7 +97,7 @@ export class VersionSet {
         committedAtMs: nowMs,
       }
       try {
-        this.#current = await this.#settle(next, signal)
+        this.#current = await this.#settle(next, signal, account)
       } catch (error) {
         if (error instanceof MoraineError && error.code === 'FENCED') this.#fenced = error
         else this.#unclear = true
@@ -111,10 +113,10 @@ export class VersionSet {
    * Repeats one commit until its outcome is known. It may have happened when the error came, so another manifest must
    * not be tried under its number: that one would find the number taken, by ourselves.
    */
-  async #settle(next: Manifest, signal: AbortSignal | undefined): Promise<Manifest> {
+  async #settle(next: Manifest, signal: AbortSignal | undefined, account: RequestAccount | undefined): Promise<Manifest> {
     for (let delayMs = RETRY_FIRST_MS; ; delayMs = Math.min(delayMs * 2, RETRY_MOST_MS)) {
       try {
-        return await this.#manifests.commit(next, signal)
+        return await this.#manifests.commit(next, signal, account)
       } catch (error) {
         if (signal?.aborted === true || !isMoraineError(error, 'UNAVAILABLE')) throw error
         this.#onRetry?.(error)
@@ -127,17 +129,17 @@ export class VersionSet {
    * Asks the store whether the current manifest is the newest (FENCED if not; one LIST) and runs `look` in the same moment:
    * no commit is under way then. ABORTED when the outcome of a commit is unknown.
    */
-  betweenCommits<T>(look: (current: Manifest) => T, signal?: AbortSignal): Promise<T> {
+  betweenCommits<T>(look: (current: Manifest) => T, signal?: AbortSignal, account?: RequestAccount): Promise<T> {
     return this.#commits.run(async () => {
       if (this.#fenced !== undefined) throw this.#fenced
       if (this.#unclear) throw new MoraineError('ABORTED', 'it is not known whether the last commit happened')
-      await this.#manifests.verifyNewest(this.#current, signal)
+      await this.#manifests.verifyNewest(this.#current, signal, account)
       return look(this.#current)
     })
   }
 
   /** Throws FENCED when the newest manifest is not ours. Waits for a commit under way. One LIST. */
-  verifyOwnership(signal?: AbortSignal): Promise<void> {
-    return this.#commits.run(() => this.#manifests.verifyNewest(this.#current, signal))
+  verifyOwnership(signal?: AbortSignal, account?: RequestAccount): Promise<void> {
+    return this.#commits.run(() => this.#manifests.verifyNewest(this.#current, signal, account))
   }
 }

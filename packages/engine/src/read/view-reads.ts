@@ -43,6 +43,8 @@ export interface FoundValue {
 export class ViewReads {
   readonly #host: ReadHost
   readonly #lookup: PointLookup
+  /** Keys looked up so far. */
+  lookups = 0
 
   constructor(host: ReadHost) {
     this.#host = host
@@ -57,6 +59,7 @@ export class ViewReads {
   /** A lookup without I/O. The answer stands in `found` until the next call. */
   lookup(key: Uint8Array, keyStart: number, keyEnd: number, at: ReadPoint | undefined): 'found' | 'absent' | 'blocked' {
     const host = this.#host
+    this.lookups++
     if (at === undefined) return this.#lookup.run(host.views.current, key, keyStart, keyEnd, host.lastSeq, PRESENT)
     return this.#lookup.run(at.view ?? host.views.current, key, keyStart, keyEnd, at.seq, at.timeMs ?? PRESENT)
   }

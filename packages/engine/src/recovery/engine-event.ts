@@ -3,7 +3,7 @@ import type { CompactionReport } from '../compaction/compactor.ts'
 import type { RemoteCompactionReport } from '../compaction/remote/remote-offers.ts'
 import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
 import type { FlushReport } from '../flush/flusher.ts'
-import type { CollectionReport } from '../gc/collection-report.ts'
+import type { CollectedReport } from '../gc/background-collector.ts'
 import type { StallReason } from '../write/write-path.ts'
 
 /** What an engine tells its owner; the names and payloads of `db.on`. */
@@ -17,7 +17,7 @@ export interface EngineEvents {
   /** The database went back to a checkpoint; `manifestId` is the manifest that says so. */
   restore: CheckpointReport
   /** Garbage was deleted. */
-  gc: CollectionReport
+  gc: CollectedReport
   /** Writes are held back. */
   stall: { readonly reason: StallReason }
   /** Another process owns the database now. */

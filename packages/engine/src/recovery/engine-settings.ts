@@ -1,6 +1,7 @@
 import type { Clock, Random } from '@moraine/base'
 import type { CompactionSettings } from '../compaction/compaction-plan.ts'
 import type { RemoteCompactionSettings } from '../compaction/remote/remote-offers.ts'
+import type { PriceTable } from '@moraine/object-store'
 import type { Compression } from '@moraine/sstable'
 import type { KeyspaceSettings } from '../table/keyspaces.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
@@ -47,6 +48,8 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly gcGraceMs: number
   /** How long `close` tries to flush before it gives up. */
   readonly closeTimeoutMs: number
+  /** Undefined: those of the store, as far as its place tells. */
+  readonly prices: PriceTable | undefined
   readonly clock: Clock
   readonly random: Random
 }

@@ -1,4 +1,4 @@
-import { Deferred, isMoraineError, MoraineError } from '@moraine/base'
+import { Deferred, isMoraineError, type MoraineError } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import { type CheckpointRequest, Checkpoints } from '../checkpoint/checkpoints.ts'
 import type { OriginReleaser } from '../checkpoint/origin-releaser.ts'
@@ -23,7 +23,9 @@ import type { TableWriter } from '../table/table-writer.ts'
 import type { WalStats } from '../wal/wal-stats.ts'
 import { WritePath } from '../write/write-path.ts'
 import type { BuildRules } from './build-rules.ts'
+import type { CostBook } from './cost-book.ts'
 import type { EmitEvent } from './engine-event.ts'
+import { asMoraineError, closedError, closeGaveUp } from './engine-errors.ts'
 import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { FenceCheck } from './fence-check.ts'
@@ -33,6 +35,7 @@ import type { RestorePlan } from './restore-plan.ts'
 export interface EngineParts {
   readonly settings: EngineSettings
   readonly store: CountingObjectStore
+  readonly costs: CostBook
   readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
@@ -68,6 +71,7 @@ type EngineState = 'open' | 'closing' | 'closed' | 'failed'
 export class Engine implements ReadHost {
   readonly settings: EngineSettings
   readonly store: CountingObjectStore
+  readonly costs: CostBook
   readonly stores: OriginStores
   readonly databaseId: string
   readonly versions: VersionSet
@@ -101,6 +105,7 @@ export class Engine implements ReadHost {
     const { settings, views, versions, tables, tableWriter } = parts
     this.settings = settings
     this.store = parts.store
+    this.costs = parts.costs
     this.stores = parts.stores
     this.databaseId = parts.databaseId
     this.versions = versions
@@ -119,6 +124,7 @@ export class Engine implements ReadHost {
     this.#replayedSeq = parts.lastSeq
     this.#forgetReplayed = parts.forgetReplayed
     const { clock } = settings
+    const { accounts, checkpointCommits } = parts.costs
     const background = {
       views,
       versions,
@@ -133,13 +139,14 @@ export class Engine implements ReadHost {
     }
     this.checkpoints = new Checkpoints({
       versions,
-      readManifest: (id, signal) => parts.history.read(id, signal),
+      readManifest: (id, signal, account) => parts.history.read(id, signal, account),
       seal: () => {
         this.writes.seal()
         return views.current.sealed[0]?.largestSeq ?? versions.current.flushedSeq
       },
       kick: () => this.#flusher.kick(),
       onListed: (report) => this.#emit('checkpoint', report),
+      accounts: { flush: accounts.flush, commit: checkpointCommits, checkpoint: accounts.checkpoint },
       clock,
       random: settings.random,
       signal: this.#abort.signal,
@@ -147,6 +154,8 @@ export class Engine implements ReadHost {
     this.#flusher = new Flusher({
       ...background,
       rider: this.checkpoints,
+      account: accounts.flush,
+      riderAccount: checkpointCommits,
       onFlushed: (report) => {
         this.compactor.totals.flushed(report.fileBytes)
         this.#emit('flush', report)
@@ -161,6 +170,7 @@ export class Engine implements ReadHost {
       settings,
       remote: settings.remoteCompaction,
       store: parts.stores.own,
+      account: accounts.compaction,
       tables,
       random: settings.random,
       onRemote: (report) => this.#emit('remoteCompaction', report),
@@ -191,6 +201,7 @@ export class Engine implements ReadHost {
       isOpen: () => this.#state === 'open',
       onFenced: (error) => this.fail(error),
       onRetry: (error) => this.#emit('error', { error: asMoraineError(error), willRetry: true }),
+      account: accounts.fence,
       signal: this.#abort.signal,
     })
   }
@@ -227,6 +238,11 @@ export class Engine implements ReadHost {
 
   get lastSeq(): number {
     return this.writes.lastSeq
+  }
+
+  /** Keys written and looked up since opening. */
+  operations(): { readonly puts: number; readonly gets: number } {
+    return { puts: this.writes.lastSeq - this.#replayedSeq, gets: this.reads.lookups }
   }
 
   walStats(): WalStats {
@@ -401,7 +417,7 @@ export class Engine implements ReadHost {
     const { clock, closeTimeoutMs } = this.settings
     const deadline = new AbortController()
     const timer = clock.setTimer(closeTimeoutMs, () => {
-      const error = this.#closeGaveUp()
+      const error = closeGaveUp(this.settings, this.writes.lastSeq - this.versions.current.flushedSeq)
       deadline.abort(error)
       // A commit that repeats itself until the store answers stands before ours.
       this.#abort.abort(error)
@@ -421,22 +437,9 @@ export class Engine implements ReadHost {
     }
   }
 
-  #closeGaveUp(): MoraineError {
-    const { closeTimeoutMs, wal } = this.settings
-    const unflushed = this.writes.lastSeq - this.versions.current.flushedSeq
-    const rest =
-      wal.kind === 'none'
-        ? 'are lost, because there is no write-ahead log'
-        : 'are not in the store; the write-ahead log keeps those that were acknowledged'
-    const what = unflushed > 0 ? `${unflushed} writes ${rest}` : 'everything is stored, but the database still counts as open'
-    return new MoraineError('UNAVAILABLE', `close gave up after ${closeTimeoutMs} ms without an answer of the store: ${what}`, {
-      detail: { unflushedWrites: unflushed },
-    })
-  }
-
   async #release(signal: AbortSignal): Promise<void> {
     try {
-      await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq, walEpochs: [] }), () => {}, signal)
+      await this.versions.commit(() => ({ released: true, lastSeq: this.writes.lastSeq, walEpochs: [] }), () => {}, signal, this.costs.accounts.close)
     } catch (error) {
       // Everything is in the store, and the new owner has it: there is nothing to give back, and nothing was lost.
       if (!isMoraineError(error, 'FENCED')) throw error
@@ -483,17 +486,6 @@ export class Engine implements ReadHost {
     if (this.#state === 'failed') throw this.#failure
     if (this.#state === 'closed') throw closedError()
   }
-}
-
-function closedError(): MoraineError {
-  return new MoraineError('CLOSED', 'the database is closed; open it again to use it')
-}
-
-function asMoraineError(error: unknown): MoraineError {
-  if (error instanceof MoraineError) return error
-  return new MoraineError('INTERNAL', `a defect stopped the database: ${error instanceof Error ? error.message : String(error)}`, {
-    cause: error,
-  })
 }
 
 const DONE = (): Promise<void> => Promise.resolve()

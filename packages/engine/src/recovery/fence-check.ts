@@ -1,4 +1,5 @@
 import { isMoraineError, type Timer } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { EngineSettings } from './engine-settings.ts'
 
@@ -12,6 +13,7 @@ export interface FenceCheckOptions {
   readonly onFenced: (error: unknown) => void
   /** The store could not be asked; it is asked again at the next turn. */
   readonly onRetry: (error: unknown) => void
+  readonly account: RequestAccount
   readonly signal: AbortSignal
 }
 
@@ -45,11 +47,11 @@ export class FenceCheck {
   }
 
   async #check(): Promise<void> {
-    const { versions, isOpen, onFenced, onRetry, signal } = this.#options
+    const { versions, isOpen, onFenced, onRetry, account, signal } = this.#options
     const lastSeq = this.#options.lastSeq()
     if (!isOpen() || lastSeq === this.#checkedSeq || lastSeq <= versions.current.flushedSeq) return
     try {
-      await versions.verifyOwnership(signal)
+      await versions.verifyOwnership(signal, account)
       this.#checkedSeq = lastSeq
     } catch (error) {
       if (isMoraineError(error, 'FENCED')) onFenced(error)

@@ -19,6 +19,7 @@ import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
 import { sweepStoreWal } from '../wal/store-wal-sweep.ts'
 import { BuildRules } from './build-rules.ts'
 import { chooseByteWork } from './choose-byte-work.ts'
+import { CostBook } from './cost-book.ts'
 import { Engine } from './engine.ts'
 import type { EmitEvent } from './engine-event.ts'
 import { startLog } from './engine-log.ts'
@@ -56,16 +57,19 @@ export async function openEngine(
   emit: EmitEvent,
   signal?: AbortSignal,
 ): Promise<Engine> {
-  const store = new CountingObjectStore(site.root, settings)
+  const costs = new CostBook(site.root, settings.prices)
+  const { accounts } = costs
+  const store = new CountingObjectStore(site.root, { clock: settings.clock, unattributed: accounts.other })
   const stores = new OriginStores(new RetryingObjectStore(store, settings), site.prefix, (url) => openOrigin(url, settings))
-  const tables = new TableStore((origin) => stores.of(origin), settings)
-  return await startEngine({ settings, store, stores, tables, emit }, undefined, signal)
+  const tables = new TableStore((origin) => stores.of(origin), settings, { gets: accounts.get, scans: accounts.scan })
+  return await startEngine({ settings, store, costs, stores, tables, emit }, undefined, signal)
 }
 
 /** What one engine after another uses when a database is restored in place. */
 interface EngineGround {
   readonly settings: EngineSettings
   readonly store: CountingObjectStore
+  readonly costs: CostBook
   readonly stores: OriginStores
   readonly tables: TableStore
   readonly emit: EmitEvent
@@ -74,9 +78,11 @@ interface EngineGround {
 }
 
 async function startEngine(ground: EngineGround, restore: RestorePlan | undefined, signal?: AbortSignal): Promise<Engine> {
-  const { settings, store, stores, tables, emit } = ground
+  const { settings, store, costs, stores, tables, emit } = ground
   const { clock, random } = settings
-  const retrying = stores.own
+  const opening = restore === undefined ? 'open' : 'restore'
+  // What says nothing else is charged to the opening: everything that runs later does.
+  const retrying = costs.store(stores.own, opening)
   const manifests = new ManifestStore(retrying, { clock, random })
   let folder: LocalWalFolder | undefined
   let keyspaces = new Keyspaces([])
@@ -125,12 +131,14 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
   })
   const tableWriter = new TableWriter({ store: retrying, tables, clock, newId: () => newFileId(manifest.epoch, random) })
   // An instance of its own: reading an old manifest must not replace the base list that the next commit builds on.
-  const history = new ManifestStore(retrying, { clock, random })
+  const history = new ManifestStore(stores.own, { clock, random })
+  const collected = costs.store(stores.own, 'gc')
   const gc = new BackgroundCollector({
     ...settings,
-    store: retrying,
+    store: collected,
+    account: costs.accounts.gc,
     manifests,
-    history,
+    history: new ManifestStore(collected, { clock, random }),
     versions,
     views,
     tables,
@@ -141,24 +149,26 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
   if (restore !== undefined && before !== undefined) gc.leftBehind(before.id)
   const origins = new OriginReleaser({
     databaseId: manifest.databaseId,
-    store: retrying,
-    storeOf: (origin) => stores.of(origin),
+    store: costs.store(stores.own, 'release'),
+    storeOf: (origin) => costs.store(stores.of(origin), 'release'),
+    account: costs.accounts.release,
     versions,
     heldVersions: () => views.heldVersions(),
-    readManifest: (id, reading) => history.read(id, reading),
+    readManifest: (id, reading) => history.read(id, reading, costs.accounts.release),
     clock,
     onFailed: (error) => emit('error', { error, willRetry: true }),
   })
-  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, rules, folder, newMemtable, emit, signal }
+  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, rules, folder, newMemtable, emit, account: costs.accounts[opening], signal }
   const { lastSeq, localWrites } = await recoverLogs(recovery).catch(async (error: unknown) => {
     // A flush of what was replayed may have started a thread.
     await byteWork.close()
     throw error
   })
-  const log = await startLog({ settings, store: retrying, folder, manifest, lastSeq })
+  const log = await startLog({ settings, store: costs.store(stores.own, 'log'), folder, manifest, lastSeq })
   const engine: Engine = new Engine({
     settings,
     store,
+    costs,
     stores,
     databaseId,
     keyspaces,
@@ -181,9 +191,12 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
       if (log !== undefined) await folder?.dropEpochsBelow(manifest.epoch)
       // A restore gives up the logs that were listed before it.
       const swept = settings.wal.kind === 'object-store' || manifest.walEpochs.length > 0 || restore !== undefined
-      if (swept) await sweepStoreWal(retrying, versions.current)
+      if (swept) await sweepStoreWal(costs.store(stores.own, 'log'), versions.current)
     },
-    reopen: (plan, stop) => startEngine({ ...ground, keyspaces }, plan, stop),
+    reopen: (plan, stop) => {
+      costs.carry(engine.operations())
+      return startEngine({ ...ground, keyspaces }, plan, stop)
+    },
   })
   if (settings.wal.kind === 'object-store' && localWrites > 0) await flushReplayed(engine)
   return engine

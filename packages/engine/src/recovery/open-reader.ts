@@ -3,6 +3,7 @@ import { CountingObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { Keyspaces } from '../table/keyspaces.ts'
 import { OriginStores } from '../table/origin-stores.ts'
+import { CostBook } from './cost-book.ts'
 import type { DatabaseSite } from './open-engine.ts'
 import { openOrigin } from './open-origin.ts'
 import { ReaderEngine } from './reader-engine.ts'
@@ -31,15 +32,16 @@ export async function openReaderEngine(
   signal?: AbortSignal,
 ): Promise<ReaderEngine> {
   const { clock, random, leaseMs } = settings
-  const store = new CountingObjectStore(site.root, { clock })
+  const costs = new CostBook(site.root, settings.prices)
+  const store = new CountingObjectStore(site.root, { clock, unattributed: costs.accounts.other })
   const stores = new OriginStores(new RetryingObjectStore(store, settings), site.prefix, (url) => openOrigin(url, settings))
-  const manifests = new ManifestStore(stores.own, { clock, random })
+  const manifests = new ManifestStore(costs.store(stores.own, 'refresh'), { clock, random })
   const closing = new AbortController()
   const lease =
     leaseMs === undefined
       ? undefined
       : new ReaderLease({
-          store: stores.own,
+          store: costs.store(stores.own, 'lease'),
           leaseMs,
           holder: `reader, process ${process.pid} on ${hostname()}`,
           clock,
@@ -47,12 +49,15 @@ export async function openReaderEngine(
           onFailed: (error) => emit('error', { error, willRetry: true }),
           signal: closing.signal,
         })
-  const source = new ReaderSource(manifests, stores, lease, settings.checkpoint)
+  const sourceFor = (purpose: 'open' | 'refresh'): ReaderSource => {
+    const charged = costs.store(stores.own, purpose)
+    return new ReaderSource(new ManifestStore(charged, { clock, random }), charged, lease, settings.checkpoint)
+  }
   try {
-    const basis = await source.acquire(signal)
+    const basis = await sourceFor('open').acquire(signal)
     const keyspaces = new Keyspaces(basis.manifest.keyspaces)
     for (const [name, declared] of settings.keyspaces) keyspaces.declare(name, declared)
-    const reader = new ReaderEngine({ settings, store, stores, manifests, source, basis, keyspaces, lease, emit, closing })
+    const reader = new ReaderEngine({ settings, store, costs, stores, manifests, source: sourceFor('refresh'), basis, keyspaces, lease, emit, closing })
     await reader.start(signal)
     return reader
   } catch (error) {

@@ -11,6 +11,7 @@ import { TtlClock } from '../read/ttl-clock.ts'
 import type { Keyspaces } from '../table/keyspaces.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
+import type { CostBook } from './cost-book.ts'
 import type { EmitReaderEvent } from './reader-event.ts'
 import type { HeldPin, ReaderLease } from './reader-lease.ts'
 import type { ReaderSettings } from './reader-settings.ts'
@@ -20,6 +21,7 @@ import { ReaderTail } from './reader-tail.ts'
 export interface ReaderParts {
   readonly settings: ReaderSettings
   readonly store: CountingObjectStore
+  readonly costs: CostBook
   readonly stores: OriginStores
   readonly manifests: ManifestStore
   readonly source: ReaderSource
@@ -38,6 +40,7 @@ export interface ReaderParts {
 export class ReaderEngine implements ReadHost {
   readonly settings: ReaderSettings
   readonly store: CountingObjectStore
+  readonly costs: CostBook
   readonly views: ViewRegistry
   readonly tables: TableStore
   readonly reads: ViewReads
@@ -66,6 +69,7 @@ export class ReaderEngine implements ReadHost {
     const { settings, stores, basis } = parts
     this.settings = settings
     this.store = parts.store
+    this.costs = parts.costs
     this.#stores = stores
     this.#manifests = parts.manifests
     this.#source = parts.source
@@ -77,13 +81,13 @@ export class ReaderEngine implements ReadHost {
     this.#time = new TtlClock(settings.clock, basis.manifest.ttlNowMs)
     this.keyspaces = parts.keyspaces
     this.operators = parts.keyspaces.operators
-    this.tables = new TableStore((origin) => stores.of(origin), settings)
+    this.tables = new TableStore((origin) => stores.of(origin), settings, { gets: this.costs.accounts.get, scans: this.costs.accounts.scan })
     const newMemtable = (): Memtable => new Memtable()
     this.views = new ViewRegistry(newMemtable(), basis.manifest.version)
     this.reads = new ViewReads(this)
     if (this.#source.follows) {
       const { databaseId } = basis.manifest
-      this.#tail = new ReaderTail({ store: stores.own, databaseId, views: this.views, newMemtable })
+      this.#tail = new ReaderTail({ store: this.costs.store(stores.own, 'log'), databaseId, views: this.views, newMemtable })
       this.#tail.follow(basis.manifest)
     }
     this.#holdWith(basis.pin)

@@ -1,5 +1,6 @@
 import type { Clock, Random } from '@moraine/base'
 import type { KeyspaceSettings } from '../table/keyspaces.ts'
+import type { PriceTable } from '@moraine/object-store'
 
 /** Every setting of a reader, checked and complete. Sizes in bytes, times in milliseconds. */
 export interface ReaderSettings {
@@ -13,6 +14,8 @@ export interface ReaderSettings {
   readonly metadataCacheSizeBytes: number
   /** Of keyspaces by name; the default one is there under the empty name. */
   readonly keyspaces: ReadonlyMap<string, KeyspaceSettings>
+  /** Undefined: those of the store, as far as its place tells. */
+  readonly prices: PriceTable | undefined
   readonly clock: Clock
   readonly random: Random
 }

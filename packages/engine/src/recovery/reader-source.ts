@@ -1,4 +1,5 @@
 import { MoraineError } from '@moraine/base'
+import type { ObjectStore } from '@moraine/object-store'
 import { missingManifest } from '../checkpoint/checkpoints.ts'
 import { findListedCheckpoint, type FoundCheckpoint } from '../checkpoint/find-listed-checkpoint.ts'
 import { pinNewest } from '../checkpoint/pin-newest.ts'
@@ -6,7 +7,6 @@ import { listPins } from '../checkpoint/pins.ts'
 import type { ManifestId } from '../layout/numbers.ts'
 import type { CheckpointRecord, Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
-import type { OriginStores } from '../table/origin-stores.ts'
 import type { HeldPin, ReaderLease } from './reader-lease.ts'
 
 /** A manifest that a reader may read from, with what keeps its files from being collected. */
@@ -19,13 +19,13 @@ export interface ReaderBasis {
 /** Where a reader's manifests come from. */
 export class ReaderSource {
   readonly #manifests: ManifestStore
-  readonly #stores: OriginStores
+  readonly #store: ObjectStore
   readonly #lease: ReaderLease | undefined
   readonly #checkpoint: string | undefined
 
-  constructor(manifests: ManifestStore, stores: OriginStores, lease: ReaderLease | undefined, checkpoint: string | undefined) {
+  constructor(manifests: ManifestStore, store: ObjectStore, lease: ReaderLease | undefined, checkpoint: string | undefined) {
     this.#manifests = manifests
-    this.#stores = stores
+    this.#store = store
     this.#lease = lease
     this.#checkpoint = checkpoint
   }
@@ -55,7 +55,7 @@ export class ReaderSource {
 
   async #acquireCheckpoint(idOrName: string, signal: AbortSignal | undefined): Promise<ReaderBasis> {
     const newest = await this.#newest(signal)
-    const found = await findListedCheckpoint(this.#stores.own, newest, idOrName, signal)
+    const found = await findListedCheckpoint(this.#store, newest, idOrName, signal)
     const { checkpoint } = found
     const pin = await this.#lease?.acquire(checkpoint.manifestId, 'only')
     try {
@@ -73,7 +73,7 @@ export class ReaderSource {
   async #ensureStillThere({ checkpoint, pin }: FoundCheckpoint, before: Manifest, signal: AbortSignal | undefined): Promise<void> {
     let isThere: boolean
     if (pin !== undefined) {
-      isThere = (await listPins(this.#stores.own, signal)).pins.some(({ name }) => name === pin.name)
+      isThere = (await listPins(this.#store, signal)).pins.some(({ name }) => name === pin.name)
     } else {
       const newestId = await this.#manifests.newestId(signal)
       const newest = newestId === before.id ? before : await this.#newest(signal)
@@ -92,6 +92,6 @@ export class ReaderSource {
   }
 
   #noDatabase(): MoraineError {
-    return new MoraineError('INVALID', `there is no database at ${this.#stores.own.url}; a reader does not create one`)
+    return new MoraineError('INVALID', `there is no database at ${this.#store.url}; a reader does not create one`)
   }
 }

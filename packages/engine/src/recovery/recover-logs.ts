@@ -1,4 +1,4 @@
-import type { ObjectStore } from '@moraine/object-store'
+import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { NO_RIDER } from '../flush/commit-rider.ts'
 import { Flusher } from '../flush/flusher.ts'
 import type { Manifest } from '../manifest/manifest.ts'
@@ -32,6 +32,8 @@ export interface LogRecovery {
   readonly folder: LocalWalFolder | undefined
   readonly newMemtable: () => Memtable
   readonly emit: EmitEvent
+  /** Charged for the flushes of what memory has no room for. */
+  readonly account: RequestAccount
   readonly signal: AbortSignal | undefined
 }
 
@@ -121,7 +123,7 @@ class MemtableFiller implements ReplayTarget {
   }
 
   #newFlusher(): Flusher {
-    const { views, versions, tableWriter, byteWork, settings, rules, emit } = this.#recovery
+    const { views, versions, tableWriter, byteWork, settings, rules, emit, account } = this.#recovery
     const { clock } = settings
     const signal = this.#recovery.signal ?? new AbortController().signal
     return new Flusher({
@@ -132,6 +134,8 @@ class MemtableFiller implements ReplayTarget {
       clock,
       byteWork,
       rider: NO_RIDER,
+      account,
+      riderAccount: account,
       onFlushed: (report) => emit('flush', report),
       onRetry: (error) => emit('error', { error, willRetry: true }),
       onFailed: (error) => {

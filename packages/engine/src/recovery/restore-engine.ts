@@ -25,8 +25,10 @@ export interface Restored {
  * checkpoints stay as they were, newer ones too: one can go forward again.
  */
 export async function restoreEngine(engine: Engine, idOrName: string, signal: AbortSignal): Promise<Restored> {
+  const account = engine.costs.accounts.restore
+  const before = account.tally()
   const checkpoint = engine.checkpoints.get(idOrName)
-  const { version } = await engine.checkpoints.manifestOf(checkpoint, signal)
+  const { version } = await engine.checkpoints.manifestOf(checkpoint, signal, account)
   engine.ensureOpen()
   // Deleted meanwhile?
   engine.checkpoints.get(checkpoint.id)
@@ -39,7 +41,7 @@ export async function restoreEngine(engine: Engine, idOrName: string, signal: Ab
     const restored = await engine.reopen(plan, signal)
     const durationMs = engine.settings.clock.monotonicMs() - startMs
     const { id, name } = checkpoint
-    return { engine: restored, report: { id, name, manifestId: restored.versions.current.id, durationMs } }
+    return { engine: restored, report: { id, name, manifestId: restored.versions.current.id, durationMs, cost: account.cost(before) } }
   } catch (error) {
     await engine.restoreFailed(error)
     throw error

@@ -1,4 +1,5 @@
 import { compareBytes } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
 import { ALL_KEYS, intersectRanges } from '../key/key-range.ts'
@@ -50,9 +51,10 @@ export async function* buildMerge(
   tables: TableStore,
   pause: Pause,
   code?: ApplicationCode,
+  account?: RequestAccount,
 ): AsyncGenerator<BuiltTable, void> {
-  const open = (file: TableFile): EntryIterator => tableIterator(tables, file, MERGE_READ_AHEAD)
-  const tombstones = await inputTombstones(job.runs.flat(), tables)
+  const open = (file: TableFile): EntryIterator => tableIterator(tables, file, MERGE_READ_AHEAD, account)
+  const tombstones = await inputTombstones(job.runs.flat(), tables, account)
   // A table that range tombstones delete as a whole need not be read.
   const runs = tombstones === undefined ? job.runs : job.runs.map((files) => files.filter((file) => !isDeleted(file, tombstones, job.snapshots)))
   const merged = new MergingIterator(runs.map((files) => new RunIterator(files, open)))
@@ -84,12 +86,12 @@ function rulesOf(job: FlushJob, code: ApplicationCode | undefined): Pick<BuildRe
 }
 
 /** The range tombstones of tables, each within the part of its table that counts. */
-async function inputTombstones(files: readonly TableFile[], tables: TableStore): Promise<RangeTombstones | undefined> {
+async function inputTombstones(files: readonly TableFile[], tables: TableStore, account: RequestAccount | undefined): Promise<RangeTombstones | undefined> {
   const holding = files.filter((file) => file.rangeTombstoneCount !== undefined)
   if (holding.length === 0) return undefined
   const all = new RangeTombstones()
   for (const file of holding) {
-    const { rangeTombstones } = await tables.loadMetadata(tables.handle(file))
+    const { rangeTombstones } = await tables.loadMetadata(tables.handle(file), account)
     for (const { start, end, seq } of rangeTombstones) {
       const { gte, lt } = intersectRanges({ gte: start, lt: end }, file.range ?? ALL_KEYS)
       all.add(gte as Uint8Array, lt as Uint8Array, seq)

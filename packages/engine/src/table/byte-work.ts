@@ -1,4 +1,5 @@
 import type { Compression, SstWriterSettings } from '@moraine/sstable'
+import type { RequestAccount } from '@moraine/object-store'
 import type { KeySpan, TableFile } from '../manifest/table-file.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { MergeOperators, OperatorNames } from '../merge/merge-operators.ts'
@@ -54,6 +55,9 @@ export interface ByteWork {
   readonly sharesMemtables: boolean
   /** With code of the application the work is done on this thread. */
   flush(memtable: Memtable, job: FlushJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void>
-  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void>
+  /**
+   * With code of the application likewise. What it reads is charged to `account`, whichever thread it runs in.
+   */
+  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode, account?: RequestAccount): AsyncGenerator<BuiltTable, void>
   close(): Promise<void>
 }

@@ -1,4 +1,5 @@
 import { type Clock, timeSlices } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import type { Memtable } from '../memtable/memtable.ts'
 import { buildFlush, buildMerge } from './build-job.ts'
 import type { ApplicationCode, ByteWork, FlushJob, MergeJob } from './byte-work.ts'
@@ -22,8 +23,8 @@ export class InlineByteWork implements ByteWork {
     return buildFlush(memtable, job, timeSlices(this.#clock, signal), code)
   }
 
-  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void> {
-    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal), code)
+  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode, account?: RequestAccount): AsyncGenerator<BuiltTable, void> {
+    return buildMerge(job, this.#tables, timeSlices(this.#clock, signal), code, account)
   }
 
   close(): Promise<void> {

@@ -1,3 +1,4 @@
+import type { RequestAccount } from '@moraine/object-store'
 import type { DataBlock, SstMetadata } from '@moraine/sstable'
 import { envelopedKind } from '../batch/envelope.ts'
 import { ClippedIterator } from '../iterator/clipped-iterator.ts'
@@ -16,9 +17,9 @@ export interface ReadAhead {
 /** For scans: a short one reads one block, a long one soon reads a megabyte a request. */
 export const SCAN_READ_AHEAD: ReadAhead = { initialBytes: 16 * 1024, maxBytes: 2 * 1024 * 1024 }
 
-/** The entries of a table that belong to the version. */
-export function tableIterator(tables: TableStore, file: TableFile, readAhead: ReadAhead): EntryIterator {
-  const whole = new TableIterator(tables, tables.handle(file), readAhead)
+/** The entries of a table that belong to the version. Its requests are charged to `account`; by default to scans. */
+export function tableIterator(tables: TableStore, file: TableFile, readAhead: ReadAhead, account?: RequestAccount): EntryIterator {
+  const whole = new TableIterator(tables, tables.handle(file), readAhead, account)
   return file.range === undefined ? whole : new ClippedIterator(whole, file.range)
 }
 
@@ -48,6 +49,7 @@ export class TableIterator implements EntryIterator {
   readonly #handle: TableHandle
   readonly #readAhead: ReadAhead
   readonly #enveloped: boolean
+  readonly #account: RequestAccount | undefined
   #metadata: SstMetadata | undefined
   #block: DataBlock | undefined
   #ordinal = -1
@@ -57,10 +59,11 @@ export class TableIterator implements EntryIterator {
   #windowBytes: number
   #closed = false
 
-  constructor(tables: TableStore, handle: TableHandle, readAhead: ReadAhead) {
+  constructor(tables: TableStore, handle: TableHandle, readAhead: ReadAhead, account?: RequestAccount) {
     this.#tables = tables
     this.#handle = handle
     this.#readAhead = readAhead
+    this.#account = account
     this.#windowBytes = readAhead.initialBytes
     this.#metadata = handle.metadata
     this.#enveloped = handle.file.enveloped === true
@@ -132,7 +135,7 @@ export class TableIterator implements EntryIterator {
       this.#handle.metadataUsed = true
       return then(metadata)
     }
-    return this.#tables.loadMetadata(this.#handle).then((loaded) => {
+    return this.#tables.loadMetadata(this.#handle, this.#account).then((loaded) => {
       this.#metadata = loaded
       return then(loaded)
     })
@@ -227,7 +230,8 @@ export class TableIterator implements EntryIterator {
   }
 
   async #load(first: number, last: number): Promise<Window> {
-    return { first, last, bytes: await this.#tables.readBlocks(this.#handle, this.#metadata as SstMetadata, first, last) }
+    const metadata = this.#metadata as SstMetadata
+    return { first, last, bytes: await this.#tables.readBlocks(this.#handle, metadata, first, last, this.#account) }
   }
 
   /** The blocks from `ordinal` on (or up to it) that fit into the current window. */

@@ -1,5 +1,5 @@
 import { MoraineError, printableBytes } from '@moraine/base'
-import type { ObjectStore } from '@moraine/object-store'
+import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { type DataBlock, decodeBlock, parseSstTail, type SstMetadata } from '@moraine/sstable'
 import { RangeTombstones } from '../key/range-tombstones.ts'
 import { type FileId, sstName } from '../layout/object-names.ts'
@@ -10,6 +10,13 @@ import { newTableHandle, type TableHandle } from './table-handle.ts'
 
 /** All that reading tables needs of a store. */
 export type ReadableStore = Pick<ObjectStore, 'get'>
+
+/** Who reads of tables are charged to, unless the reader says so itself. */
+export interface TableReadAccounts {
+  /** Blocks of point reads, and the metadata of tables that reads open. */
+  readonly gets?: RequestAccount | undefined
+  readonly scans?: RequestAccount | undefined
+}
 
 /** Counters of table reads. */
 export interface TableStoreStats {
@@ -32,6 +39,7 @@ export class TableStore {
   readonly #storeOf: (origin: Origin | undefined) => ReadableStore
   readonly #cache: BlockCache
   readonly #metadataBudgetBytes: number
+  readonly #accounts: TableReadAccounts
   readonly #handles = new Map<FileId, TableHandle>()
   readonly #withMetadata = new Set<TableHandle>()
   #metadataBytes = 0
@@ -42,10 +50,12 @@ export class TableStore {
   constructor(
     storeOf: (origin: Origin | undefined) => ReadableStore,
     options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number },
+    accounts: TableReadAccounts = {},
   ) {
     this.#storeOf = storeOf
     this.#cache = new BlockCache(options.blockCacheSizeBytes)
     this.#metadataBudgetBytes = options.metadataCacheSizeBytes
+    this.#accounts = accounts
   }
 
   /** The handle of a table; the same one until `forget`. */
@@ -59,12 +69,12 @@ export class TableStore {
   }
 
   /** Index, filter and properties of a table; one ranged GET when they are not in memory. */
-  loadMetadata(handle: TableHandle): Promise<SstMetadata> {
+  loadMetadata(handle: TableHandle, account: RequestAccount | undefined = this.#accounts.gets): Promise<SstMetadata> {
     if (handle.metadata !== undefined) {
       handle.metadataUsed = true
       return Promise.resolve(handle.metadata)
     }
-    handle.metadataLoad ??= this.#fetchMetadata(handle).finally(() => {
+    handle.metadataLoad ??= this.#fetchMetadata(handle, account).finally(() => {
       handle.metadataLoad = undefined
     })
     return handle.metadataLoad
@@ -101,11 +111,17 @@ export class TableStore {
   }
 
   /** The bytes of consecutive blocks in one ranged GET, undecoded: for scans. */
-  async readBlocks(handle: TableHandle, metadata: SstMetadata, first: number, last: number): Promise<Uint8Array> {
+  async readBlocks(
+    handle: TableHandle,
+    metadata: SstMetadata,
+    first: number,
+    last: number,
+    account: RequestAccount | undefined = this.#accounts.scans,
+  ): Promise<Uint8Array> {
     const { index } = metadata
     const offset = index.blockOffset(first)
     const length = index.blockOffset(last) + index.blockLength(last) - offset
-    return this.#read(handle.file, offset, length)
+    return this.#read(handle.file, offset, length, account)
   }
 
   /** Decodes a block out of what `readBlocks` gave; keeps it in the cache when that pushes nothing out. */
@@ -136,9 +152,9 @@ export class TableStore {
     }
   }
 
-  async #fetchMetadata(handle: TableHandle): Promise<SstMetadata> {
+  async #fetchMetadata(handle: TableHandle, account: RequestAccount | undefined): Promise<SstMetadata> {
     const { file } = handle
-    const tail = await this.#read(file, file.tailOffset, file.sizeBytes - file.tailOffset)
+    const tail = await this.#read(file, file.tailOffset, file.sizeBytes - file.tailOffset, account)
     const metadata = parseSstTail(tail, {
       name: sstName(file.id),
       sizeBytes: file.sizeBytes,
@@ -156,16 +172,16 @@ export class TableStore {
 
   async #fetchBlock(handle: TableHandle, metadata: SstMetadata, ordinal: number): Promise<DataBlock> {
     const { index } = metadata
-    const bytes = await this.#read(handle.file, index.blockOffset(ordinal), index.blockLength(ordinal))
+    const bytes = await this.#read(handle.file, index.blockOffset(ordinal), index.blockLength(ordinal), this.#accounts.gets)
     const block = decodeBlock(bytes, metadata, ordinal, sstName(handle.file.id))
     this.#blockLoads++
     if (this.#handles.get(handle.file.id) === handle) this.#cache.insert(handle, ordinal, block)
     return block
   }
 
-  async #read(file: TableFile, offset: number, length: number): Promise<Uint8Array> {
+  async #read(file: TableFile, offset: number, length: number, account: RequestAccount | undefined): Promise<Uint8Array> {
     const name = sstName(file.id)
-    const body = await this.#storeOf(file.origin).get(name, { range: { offset, length } })
+    const body = await this.#storeOf(file.origin).get(name, { range: { offset, length }, account })
     if (body === undefined) throw missingTable(file)
     if (body.objectSizeBytes !== file.sizeBytes || body.bytes.length !== length) {
       throw new MoraineError(

@@ -1,5 +1,5 @@
 import { type Clock, concatBytes } from '@moraine/base'
-import type { ObjectStore } from '@moraine/object-store'
+import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { parseSstTail } from '@moraine/sstable'
 import { type FileId, sstName } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -25,7 +25,7 @@ export class TableWriter {
   }
 
   /** Resolves when the object is durable in the store. Its metadata is kept, so that opening it costs no request. */
-  async upload(table: BuiltTable, signal?: AbortSignal): Promise<TableFile> {
+  async upload(table: BuiltTable, signal?: AbortSignal, account?: RequestAccount): Promise<TableFile> {
     const { summary, parts } = table
     const id = this.#newId()
     this.unpublished.add(id)
@@ -38,7 +38,7 @@ export class TableWriter {
       tailCrc32c: summary.tailCrc32c,
     })
     try {
-      await this.#store.put(name, parts, { signal })
+      await this.#store.put(name, parts, { signal, account })
     } catch (error) {
       this.unpublished.delete(id)
       throw error

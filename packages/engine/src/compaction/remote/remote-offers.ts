@@ -1,5 +1,5 @@
 import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep } from '@moraine/base'
-import type { ObjectStore } from '@moraine/object-store'
+import { AccountedObjectStore, type ObjectStore, type RequestAccount } from '@moraine/object-store'
 import { ALL_KEYS } from '../../key/key-range.ts'
 import { type JobId, newJobId } from '../../layout/object-names.ts'
 import type { CompactionJob, Manifest } from '../../manifest/manifest.ts'
@@ -41,13 +41,19 @@ export interface RemoteOffersOptions {
   readonly remote: RemoteCompactionSettings
   readonly settings: CompactionSettings & { readonly level0StopTrigger: number }
   readonly store: ObjectStore
+  readonly account: RequestAccount
   readonly versions: VersionSet
   readonly tables: TableStore
   readonly rules: MergeRules
   readonly clock: Clock
   readonly random: Random
   /** Puts `outputs` in the place of the plan's inputs and applies `jobs`, in one commit. */
-  readonly commit: (plan: CompactionPlan, outputs: readonly TableFile[], jobs: (current: Manifest) => readonly CompactionJob[]) => Promise<void>
+  readonly commit: (
+    plan: CompactionPlan,
+    outputs: readonly TableFile[],
+    jobs: (current: Manifest) => readonly CompactionJob[],
+    account: RequestAccount,
+  ) => Promise<void>
   /** There may be something to do for the owner itself. */
   readonly onClosed: () => void
   readonly onReport: (report: RemoteCompactionReport) => void
@@ -60,6 +66,8 @@ interface OpenJob {
   readonly id: JobId
   readonly plan: CompactionPlan
   readonly objects: JobObjects
+  /** Of everything that the owner asks of the store because of this job. */
+  readonly account: RequestAccount
   closed: boolean
 }
 
@@ -143,10 +151,12 @@ export class RemoteOffers {
     const work = encodeJobWork({ merge, outputLevel: plan.outputLevel, leaseMs: remote.leaseMs })
     if (work.length > MOST_WORK_CHARS) return false
     const id = newJobId(current.epoch, ++this.#offered)
-    const open = { id, plan, objects: new JobObjects(id, this.#options), closed: false }
+    const account = this.#options.account.sub()
+    const store = new AccountedObjectStore(this.#options.store, account)
+    const open = { id, plan, objects: new JobObjects(id, { ...this.#options, store }), account, closed: false }
     this.#open = open
     try {
-      await versions.commit(({ jobs }) => ({ jobs: [...jobs, { id, work }] }), () => {}, this.#options.signal)
+      await versions.commit(({ jobs }) => ({ jobs: [...jobs, { id, work }] }), () => {}, this.#options.signal, account)
     } catch (error) {
       this.#open = undefined
       throw error
@@ -162,7 +172,7 @@ export class RemoteOffers {
       const open = this.#open
       if (open === undefined || this.#signal.aborted) return
       const { versions, remote, clock, signal, onReport } = this.#options
-      await versions.commit((current) => ({ jobs: without(current, open.id) }), () => {}, signal)
+      await versions.commit((current) => ({ jobs: without(current, open.id) }), () => {}, signal, open.account)
       this.#takenBack++
       this.#localUntilMs = clock.monotonicMs() + remote.takeBackAfterMs * LOCAL_TIMES
       this.#close(open)
@@ -233,10 +243,11 @@ export class RemoteOffers {
         return undefined
       })
       if (outputs === undefined) return false
-      await commit(open.plan, outputs, (current) => {
+      const closing = (current: Manifest): readonly CompactionJob[] => {
         if (this.#signal.aborted) throw new MoraineError('CLOSED', 'the database was closed before a remote compaction')
         return without(current, open.id)
-      })
+      }
+      await commit(open.plan, outputs, closing, open.account)
       this.#committed++
       this.#close(open)
       onReport({ job: open.id, state: 'committed' })
@@ -245,13 +256,13 @@ export class RemoteOffers {
   }
 
   /** The tables of a result, each opened by one ranged GET, which checks its size and its tail. */
-  async #verified({ id, plan, objects }: OpenJob, attempt: number): Promise<TableFile[] | undefined> {
+  async #verified({ id, plan, objects, account }: OpenJob, attempt: number): Promise<TableFile[] | undefined> {
     const { tables } = this.#options
     const bytes = await objects.readResult(attempt, this.#signal)
     if (bytes === undefined) return undefined
     const outputs = decodeJobResult(bytes, id, attempt, plan)
     try {
-      for (const file of outputs) await tables.loadMetadata(tables.handle(file))
+      for (const file of outputs) await tables.loadMetadata(tables.handle(file), account)
     } catch (error) {
       for (const file of outputs) tables.forget(file.id)
       throw error

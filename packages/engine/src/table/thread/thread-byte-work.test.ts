@@ -6,7 +6,7 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { pathToFileURL } from 'node:url'
 import { MoraineError, SeededRandom, systemClock } from '@moraine/base'
-import { MemoryObjectStore, type ObjectStore } from '@moraine/object-store'
+import { CountingObjectStore, MemoryObjectStore, type ObjectStore, RequestAccount, tallyOf } from '@moraine/object-store'
 import { defaultSstWriterSettings } from '@moraine/sstable'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
@@ -144,6 +144,18 @@ test('no more than one finished table waits for the caller', async () => {
   const settled = await quiet(() => reads)
   for await (const _ of tables);
   expect(settled).toBeLessThan(reads)
+})
+
+test('what a thread reads is charged to the account of its merge', async () => {
+  const job = await mergeJob()
+  const [rest, account, another] = [new RequestAccount(), new RequestAccount(), new RequestAccount()]
+  const counting = new CountingObjectStore(store, { unattributed: rest })
+  const work = threads({ get: (name, options) => counting.get(name, options) })
+  await Promise.all([all(work.merge(job, never, undefined, account)), all(work.merge(job, never, undefined, another))])
+  expect(account.tally().requests.get).toBeGreaterThan(3)
+  expect(another.tally()).toEqual(account.tally())
+  expect(rest.tally().requests.get).toBe(0)
+  expect(tallyOf(counting.snapshot()).requests.get).toBe(account.tally().requests.get * 2)
 })
 
 /** The value of a counter once it has stood still for a while. */

@@ -1,3 +1,4 @@
+import type { RequestAccount } from '@moraine/object-store'
 import type { Origin } from '../../manifest/origin.ts'
 import type { Memtable } from '../../memtable/memtable.ts'
 import type { ApplicationCode, ByteWork, FlushJob, MergeJob } from '../byte-work.ts'
@@ -45,12 +46,12 @@ export class ThreadByteWork implements ByteWork {
     return lane.run({ kind: 'flush', image: memtable.image(), job }, signal)
   }
 
-  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode): AsyncGenerator<BuiltTable, void> {
-    if (code !== undefined) return this.#inline.merge(job, signal, code)
+  merge(job: MergeJob, signal: AbortSignal, code?: ApplicationCode, account?: RequestAccount): AsyncGenerator<BuiltTable, void> {
+    if (code !== undefined) return this.#inline.merge(job, signal, code, account)
     const bytes = job.runs.reduce((sum, files) => files.reduce((size, file) => size + file.rawBytes, sum), 0)
     const lane = this.#mergeLanes.reduce((least, other) => (other.jobCount < least.jobCount ? other : least))
-    if (bytes < INLINE_BYTES || !isUsable(lane)) return this.#inline.merge(job, signal)
-    return lane.run({ kind: 'merge', job }, signal)
+    if (bytes < INLINE_BYTES || !isUsable(lane)) return this.#inline.merge(job, signal, undefined, account)
+    return lane.run({ kind: 'merge', job }, signal, account)
   }
 
   async close(): Promise<void> {

@@ -1,4 +1,5 @@
 import { abortError, MoraineError, WaitList } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import type { MessagePort } from 'node:worker_threads'
 import type { Origin } from '../../manifest/origin.ts'
 import type { BuiltTable } from '../built-table.ts'
@@ -10,13 +11,15 @@ import { fromPlainError, toPlainError } from './plain-error.ts'
 export class ThreadJob {
   readonly #port: MessagePort
   readonly #storeOf: (origin: Origin | undefined) => ReadableStore
+  readonly #account: RequestAccount | undefined
   readonly #changed = new WaitList()
   #table: BuiltTable | undefined
   #end: { readonly error: unknown } | undefined
 
-  constructor(port: MessagePort, storeOf: (origin: Origin | undefined) => ReadableStore) {
+  constructor(port: MessagePort, storeOf: (origin: Origin | undefined) => ReadableStore, account?: RequestAccount) {
     this.#port = port
     this.#storeOf = storeOf
+    this.#account = account
     // The listener also keeps the process alive while the job runs, as a request under way would.
     port.on('message', (message: FromJob) => this.#receive(message))
     port.on('messageerror', (cause) => {
@@ -71,7 +74,7 @@ export class ThreadJob {
 
   async #serve({ read, origin, name, offset, length }: FromJob & { kind: 'read' }): Promise<void> {
     try {
-      const body = await this.#storeOf(origin).get(name, { range: { offset, length } })
+      const body = await this.#storeOf(origin).get(name, { range: { offset, length }, account: this.#account })
       if (body === undefined) {
         this.#send({ kind: 'no-bytes', read })
         return

@@ -1,4 +1,5 @@
 import { MoraineError } from '@moraine/base'
+import type { RequestAccount } from '@moraine/object-store'
 import { MessageChannel, Worker } from 'node:worker_threads'
 import type { Origin } from '../../manifest/origin.ts'
 import type { BuiltTable } from '../built-table.ts'
@@ -35,10 +36,10 @@ export class WorkerLane {
     return this.#deathsInARow
   }
 
-  async *run(request: StartJob['request'], signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
+  async *run(request: StartJob['request'], signal: AbortSignal, account?: RequestAccount): AsyncGenerator<BuiltTable, void> {
     const worker = this.#worker ?? this.#start()
     const { port1, port2 } = new MessageChannel()
-    const job = new ThreadJob(port1, this.#storeOf)
+    const job = new ThreadJob(port1, this.#storeOf, account)
     this.#jobs.add(job)
     try {
       const start: StartJob = { port: port2, request }
