@@ -34,6 +34,7 @@ export { clone, type CloneOptions, type CloneSourceOptions, type CloneSourceSpec
 export { collectGarbage, type CollectGarbageOptions, type CollectGarbageResult } from './db/collect-garbage.ts'
 export { Db } from './db/db.ts'
 export { Keyspace, KeyspaceReader } from './db/keyspace.ts'
+export type { KeyspaceStats } from './db/keyspace-stats.ts'
 export type { KeyspaceOptions } from './db/keyspace-options.ts'
 export { ReadCalls } from './db/read-calls.ts'
 export { type PutOptions, WriteCalls, type WriteOptions } from './db/write-calls.ts'

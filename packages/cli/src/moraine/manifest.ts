@@ -33,6 +33,10 @@ function manifestText(newest: Manifest): string[] {
   for (const { epoch, firstSegment } of newest.walEpochs) {
     rows.push(['log in the store', `epoch ${epoch}, from segment ${firstSegment} on`])
   }
+  for (const keyspace of newest.keyspaces) {
+    const text = keyspaceSettingsText(keyspace)
+    if (text !== undefined) rows.push(['keyspace', text])
+  }
   for (const checkpoint of newest.checkpoints) rows.push(['checkpoint', checkpointText(checkpoint)])
   for (const { origin, manifestId } of newest.origins) {
     const { place } = origin
@@ -44,6 +48,16 @@ function manifestText(newest: Manifest): string[] {
     ...renderTable(rows).map((line) => `  ${line}`),
     ...(levels.length > 1 ? ['', ...levels] : ['', `${counted(0, 'table')}: nothing has been flushed`]),
   ]
+}
+
+/** Undefined for the default keyspace as long as nothing is remembered of it. */
+function keyspaceSettingsText({ name, mergeOperator, ttlMs }: Manifest['keyspaces'][number]): string | undefined {
+  const facts = [
+    ...(mergeOperator === undefined ? [] : [`merge operator '${mergeOperator.name}' version ${mergeOperator.version}`]),
+    ...(ttlMs === Number.POSITIVE_INFINITY ? [] : [`entries live ${formatCount(ttlMs)} ms`]),
+  ]
+  if (name === '') return facts.length === 0 ? undefined : `(default): ${facts.join(', ')}`
+  return facts.length === 0 ? name : `${name}: ${facts.join(', ')}`
 }
 
 function checkpointText({ id, name, manifestId, createdAtMs, expiresAtMs }: Manifest['checkpoints'][number]): string {

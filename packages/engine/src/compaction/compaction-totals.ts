@@ -1,4 +1,4 @@
-import { LEVEL_COUNT, levelBytes, type Version } from '../manifest/version.ts'
+import { LEVEL_COUNT, levelBytes, levelZeroDepth, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, isTrivialMove } from './compaction-plan.ts'
 
 /** What compactions did to one level since the database was opened; bytes of tables. */
@@ -63,7 +63,7 @@ export class CompactionTotals {
 
 /** Places that a read without filters looks into: the tables of level 0 and the non-empty levels. */
 export function sortedRuns(version: Version): number {
-  return version.levels.reduce((runs, files, level) => runs + (level === 0 ? files.length : Math.min(files.length, 1)), 0)
+  return version.levels.reduce((runs, files, level) => runs + (level === 0 ? levelZeroDepth(files) : Math.min(files.length, 1)), 0)
 }
 
 /**

@@ -3,6 +3,7 @@ import { type CostStats, costStats } from './cost-stats.ts'
 import { sortedRuns, spaceAmplification } from '../compaction/compaction-totals.ts'
 import type { CompactionReason } from '../compaction/compaction-plan.ts'
 import type { GcStats } from '../gc/background-collector.ts'
+import { type KeyspaceStats, keyspaceStats } from './keyspace-stats.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { originKey, type OriginPlace } from '../manifest/origin.ts'
 import { filesOf, levelBytes } from '../manifest/version.ts'
@@ -16,6 +17,8 @@ export interface LevelStats {
   readonly files: number
   readonly sizeBytes: number
   readonly entries: number
+  /** Deletes and range deletes among the entries. */
+  readonly deletions: number
   /** Keys and values before compression. */
   readonly rawBytes: number
   /** How full the level is for the compaction style in use; 1 and above asks for a compaction. */
@@ -78,6 +81,7 @@ export interface DbStats {
   readonly durableSequence: number
   readonly memtables: { readonly count: number; readonly sizeBytes: number; readonly entries: number }
   readonly levels: readonly LevelStats[]
+  readonly keyspaces: readonly KeyspaceStats[]
   readonly compaction: CompactionStats
   readonly files: number
   readonly sizeBytes: number
@@ -109,6 +113,7 @@ export function dbStats(engine: Engine): DbStats {
     files: files.length,
     sizeBytes: levelBytes(files),
     entries: files.reduce((count, file) => count + file.entryCount, 0),
+    deletions: files.reduce((count, file) => count + file.deletionCount, 0),
     rawBytes: files.reduce((bytes, file) => bytes + file.rawBytes, 0),
     score: scores[level] ?? 0,
     compactedFromBytes: totals.levels[level]?.readBytes ?? 0,
@@ -129,6 +134,7 @@ export function dbStats(engine: Engine): DbStats {
       entries: memtables.reduce((count, memtable) => count + memtable.entryCount, 0),
     },
     levels,
+    keyspaces: keyspaceStats(view.version, engine.keyspaces.records),
     compaction: {
       style: engine.settings.compactionStyle,
       compactions: totals.compactions,

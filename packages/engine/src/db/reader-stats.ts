@@ -2,6 +2,7 @@ import type { RequestCounts } from '@moraine/object-store'
 import { countFiles, filesOf } from '../manifest/version.ts'
 import type { ReaderEngine } from '../recovery/reader-engine.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
+import { type KeyspaceStats, keyspaceStats } from './keyspace-stats.ts'
 import { type CostStats, costStats } from './cost-stats.ts'
 
 /** A picture of a reader at one moment. Sizes in bytes. */
@@ -16,6 +17,7 @@ export interface ReaderStats {
   readonly lastSequence: number
   readonly files: number
   readonly sizeBytes: number
+  readonly keyspaces: readonly KeyspaceStats[]
   /** What came from the log in the store, above the manifest. */
   readonly memtables: { readonly count: number; readonly sizeBytes: number; readonly entries: number }
   readonly snapshots: number
@@ -42,6 +44,7 @@ export function readerStats(engine: ReaderEngine): ReaderStats {
     lastSequence: engine.lastSeq,
     files: countFiles(version),
     sizeBytes,
+    keyspaces: keyspaceStats(version, engine.keyspaces.records),
     memtables: {
       count: memtables.length,
       sizeBytes: memtables.reduce((bytes, memtable) => bytes + memtable.memoryBytes, 0),
