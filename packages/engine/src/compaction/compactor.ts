@@ -287,6 +287,8 @@ export class Compactor {
       ({ version }) => {
         const gone = committed(version)
         views.install({ version }, gone.length === 0 ? undefined : () => this.#options.onObsolete(gone))
+        // In the same moment, so that no read of the new version finds its hot blocks cold.
+        this.#options.tables.warm(outputs)
       },
       signal,
       account,

@@ -105,10 +105,11 @@ class PartMerger {
 
   async merge(part: Part): Promise<void> {
     const { plan, version, rules, targetFileSizeBytes, code, byteWork, tableWriter, account, signal } = this.#work
+    const replaced = plan.inputs.flatMap((input) => [...input.files])
     const job = mergeJob(plan, version, part.range, { ...rules(), targetSizeBytes: targetFileSizeBytes })
     if (job !== undefined) {
       for await (const table of byteWork.merge(job, signal, code, account)) {
-        part.outputs.push(await tableWriter.upload(table, signal, account))
+        part.outputs.push(await tableWriter.upload(table, signal, account, replaced))
         if (table.nextKey === undefined) continue
         part.mergedTo = table.nextKey
         await this.#steps.run(() => this.#publish(OUTPUTS_PER_STEP))

@@ -6,6 +6,7 @@ import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
 import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
+import { checkDiskCache, type DiskCacheOption, diskCacheSettings } from './disk-cache-option.ts'
 import {
   checkCompactionFilter,
   checkCompression,
@@ -73,6 +74,8 @@ export interface OpenOptions {
   readonly blockCacheSizeBytes?: number
   /** Indexes and filters of open tables kept in memory; default 64 MiB. */
   readonly metadataCacheSizeBytes?: number
+  /** A cache of blocks on the local disk below the one in memory; default none. */
+  readonly diskCache?: DiskCacheOption
   /** Uncompressed size of a table's blocks, the unit of a cold read; default 16 KiB. */
   readonly blockSizeBytes?: number
   /** Entries between two keys stored whole; default 16. */
@@ -163,6 +166,7 @@ const checks: OptionChecks<OpenOptions> = {
   maxSealedMemtables: integerOption(1, 64),
   blockCacheSizeBytes: integerOption(0, 1024 * GIB),
   metadataCacheSizeBytes: integerOption(0, 1024 * GIB),
+  diskCache: checkDiskCache,
   blockSizeBytes: integerOption(1024, 16 * MIB),
   blockRestartInterval: integerOption(1, 1024),
   compression: checkCompression,
@@ -201,6 +205,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     maxSealedMemtables: options.maxSealedMemtables ?? 2,
     blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
     metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
+    diskCache: diskCacheSettings(options.diskCache),
     blockSizeBytes: options.blockSizeBytes ?? 16 * 1024,
     blockRestartInterval: options.blockRestartInterval ?? 16,
     compression: [options.compression ?? 'lz4'].flat() as Compression[],

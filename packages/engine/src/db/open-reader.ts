@@ -6,6 +6,7 @@ import type { ReaderSettings } from '../recovery/reader-settings.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import { checkpointOption } from './checkpoint-options.ts'
 import { DbReader } from './db-reader.ts'
+import { checkDiskCache, type DiskCacheOption, diskCacheSettings } from './disk-cache-option.ts'
 import { EventListeners } from './event-listeners.ts'
 import { declaredKeyspaces, keyspaceChecks, type KeyspaceOptions, keyspacesOption } from './keyspace-options.ts'
 import { type Location, resolveLocation } from './open.ts'
@@ -27,6 +28,8 @@ export interface OpenReaderOptions {
   readonly blockCacheSizeBytes?: number
   /** Indexes and filters of open tables kept in memory; default 64 MiB. */
   readonly metadataCacheSizeBytes?: number
+  /** A cache of blocks on the local disk below the one in memory; default none. */
+  readonly diskCache?: DiskCacheOption
   /** The merge operator of the default keyspace, when it is not one of those that come with Moraine. */
   readonly mergeOperator?: MergeOperator
   /** Settings of named keyspaces by name; `reader.keyspace` takes the same later. */
@@ -50,6 +53,7 @@ const checks: OptionChecks<OpenReaderOptions> = {
   lease: (value) => (typeof value === 'boolean' || leaseLength(value) === undefined ? undefined : `true, false or ${leaseLength(value)}`),
   blockCacheSizeBytes: integerOption(0, TIB),
   metadataCacheSizeBytes: integerOption(0, TIB),
+  diskCache: checkDiskCache,
   mergeOperator: keyspaceChecks.mergeOperator,
   keyspaces: keyspacesOption,
   prices: pricesOption,
@@ -84,6 +88,7 @@ function readerSettings(options: OpenReaderOptions): ReaderSettings {
     leaseMs: leaseMs === false ? undefined : leaseMs,
     blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
     metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
+    diskCache: diskCacheSettings(options.diskCache),
     keyspaces: declaredKeyspaces('openReader', options, options.keyspaces),
     prices: options.prices && priceTable(options.prices),
     clock: options.clock ?? systemClock,

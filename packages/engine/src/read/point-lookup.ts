@@ -174,14 +174,13 @@ export class PointLookup {
     for (let upTo = seq; ; ) {
       const ordinal = metadata.index.findBlock(key, keyStart, keyEnd, upTo)
       if (ordinal >= metadata.index.blockCount) return this.#tableEnded(deletedSeq)
-      const cached = handle.blocks[ordinal]
-      let block: DataBlock | undefined
-      if (cached !== undefined) {
+      // First what this lookup has fetched itself: coming back for it is no second use.
+      let block = this.#held?.block(handle, ordinal)
+      if (block === undefined) {
+        const cached = handle.blocks[ordinal]
+        if (cached === undefined) return this.#block(handle, ordinal)
         cached.used = true
         block = cached.block
-      } else {
-        block = this.#held?.block(handle, ordinal)
-        if (block === undefined) return this.#block(handle, ordinal)
       }
       const at = block.findKey(key, keyStart, keyEnd, upTo)
       if (at < 0) return this.#tableEnded(deletedSeq)

@@ -3,6 +3,7 @@ import type { CompactionSettings } from '../compaction/compaction-plan.ts'
 import type { RemoteCompactionSettings } from '../compaction/remote/remote-offers.ts'
 import type { PriceTable } from '@moraine/object-store'
 import type { Compression } from '@moraine/sstable'
+import type { DiskCacheSettings } from '../table/disk-cache/disk-cache.ts'
 import type { KeyspaceSettings } from '../table/keyspaces.ts'
 import type { LocalWalSync } from '../wal/local-wal-writer.ts'
 import type { StoreWalSettings } from '../wal/store-wal-writer.ts'
@@ -39,6 +40,8 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */
   readonly metadataCacheSizeBytes: number
+  /** Undefined: none. */
+  readonly diskCache: DiskCacheSettings | undefined
   /** Threads for the byte work of flushes and compactions; 0: none. */
   readonly workerThreads: number
   readonly fenceCheckIntervalMs: number

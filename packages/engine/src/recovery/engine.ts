@@ -361,6 +361,7 @@ export class Engine implements ReadHost {
     await this.#closeLog().catch((error: unknown) => {
       problem ??= error
     })
+    await this.#until(deadlineMs, this.tables.close())
     await this.stores.close()
     if (problem !== undefined) throw problem
   }

@@ -5,12 +5,14 @@ import { BackgroundCollector } from '../gc/background-collector.ts'
 import { newFileId } from '../layout/object-names.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
+import { filesOf } from '../manifest/version.ts'
 import { VersionSet } from '../manifest/version-set.ts'
 import { ArenaPool } from '../memtable/arena.ts'
 import { Memtable } from '../memtable/memtable.ts'
 import { ViewRegistry } from '../read/read-view.ts'
 import { SnapshotRegistry } from '../read/snapshots.ts'
 import { TtlClock } from '../read/ttl-clock.ts'
+import type { DiskCache } from '../table/disk-cache/disk-cache.ts'
 import { Keyspaces } from '../table/keyspaces.ts'
 import { OriginStores } from '../table/origin-stores.ts'
 import { TableStore } from '../table/table-store.ts'
@@ -25,6 +27,7 @@ import type { EmitEvent } from './engine-event.ts'
 import { startLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { adoptRestoredLog, dropUnusedSuccessor, prepareLocalLog, prepareRestoredLog } from './local-log.ts'
+import { newDiskCache } from './new-disk-cache.ts'
 import { openOrigin } from './open-origin.ts'
 import { recoverLogs } from './recover-logs.ts'
 import type { RestorePlan } from './restore-plan.ts'
@@ -39,7 +42,8 @@ export interface DatabaseSite {
 /**
  * Opens a database for writing. Order, and the reason for each step:
  *
- *   1. Read the newest manifest; check the log folder's lineage. A refusal happens here, before anybody is fenced.
+ *   1. Read the newest manifest; check the log folder's lineage and whose the disk cache is. A refusal happens here, before
+ *      anybody is fenced.
  *   2. Commit the next epoch. From here on no older owner can commit; the state we start from is our own manifest.
  *   3. Take the log folder over, and fence the logs in the store that the manifest lists (wal/store-wal-takeover.ts).
  *      From here on no older owner can acknowledge into them.
@@ -61,8 +65,14 @@ export async function openEngine(
   const { accounts } = costs
   const store = new CountingObjectStore(site.root, { clock: settings.clock, unattributed: accounts.other })
   const stores = new OriginStores(new RetryingObjectStore(store, settings), site.prefix, (url) => openOrigin(url, settings))
-  const tables = new TableStore((origin) => stores.of(origin), settings, { gets: accounts.get, scans: accounts.scan })
-  return await startEngine({ settings, store, costs, stores, tables, emit }, undefined, signal)
+  const diskCache = newDiskCache(settings, emit)
+  const tables = new TableStore((origin) => stores.of(origin), settings, { gets: accounts.get, scans: accounts.scan }, diskCache)
+  try {
+    return await startEngine({ settings, store, costs, stores, tables, diskCache, emit }, undefined, signal)
+  } catch (error) {
+    await tables.close()
+    throw error
+  }
 }
 
 /** What one engine after another uses when a database is restored in place. */
@@ -72,13 +82,14 @@ interface EngineGround {
   readonly costs: CostBook
   readonly stores: OriginStores
   readonly tables: TableStore
+  readonly diskCache: DiskCache | undefined
   readonly emit: EmitEvent
   /** What was declared of keyspaces while the engine before this one ran. */
   readonly keyspaces?: Keyspaces
 }
 
 async function startEngine(ground: EngineGround, restore: RestorePlan | undefined, signal?: AbortSignal): Promise<Engine> {
-  const { settings, store, costs, stores, tables, emit } = ground
+  const { settings, store, costs, stores, tables, diskCache, emit } = ground
   const { clock, random } = settings
   const opening = restore === undefined ? 'open' : 'restore'
   // What says nothing else is charged to the opening: everything that runs later does.
@@ -97,6 +108,8 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     signal,
     logsToStore: settings.wal.kind === 'object-store',
     prepareLog: async (previous, databaseId) => {
+      // Refused, like a foreign log, before anybody is fenced.
+      await diskCache?.open(databaseId)
       folder = await (restore === undefined
         ? prepareLocalLog(settings, previous, databaseId)
         : prepareRestoredLog(settings, databaseId))
@@ -108,6 +121,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
       return keyspaces.records
     },
   })
+  tables.retainOnDisk(new Set(Array.from(filesOf(manifest.version), ({ id }) => id)))
   const time = new TtlClock(clock, manifest.ttlNowMs)
   const snapshots = new SnapshotRegistry()
   const { databaseId } = manifest

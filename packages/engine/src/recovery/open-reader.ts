@@ -1,9 +1,12 @@
 import { hostname } from 'node:os'
 import { CountingObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { ManifestStore } from '../manifest/manifest-store.ts'
+import { filesOf } from '../manifest/version.ts'
 import { Keyspaces } from '../table/keyspaces.ts'
 import { OriginStores } from '../table/origin-stores.ts'
+import { TableStore } from '../table/table-store.ts'
 import { CostBook } from './cost-book.ts'
+import { newDiskCache } from './new-disk-cache.ts'
 import type { DatabaseSite } from './open-engine.ts'
 import { openOrigin } from './open-origin.ts'
 import { ReaderEngine } from './reader-engine.ts'
@@ -49,19 +52,26 @@ export async function openReaderEngine(
           onFailed: (error) => emit('error', { error, willRetry: true }),
           signal: closing.signal,
         })
+  const diskCache = newDiskCache(settings, emit)
+  const { get: gets, scan: scans } = costs.accounts
+  const tables = new TableStore((origin) => stores.of(origin), settings, { gets, scans }, diskCache)
   const sourceFor = (purpose: 'open' | 'refresh'): ReaderSource => {
     const charged = costs.store(stores.own, purpose)
     return new ReaderSource(new ManifestStore(charged, { clock, random }), charged, lease, settings.checkpoint)
   }
   try {
     const basis = await sourceFor('open').acquire(signal)
+    await diskCache?.open(basis.manifest.databaseId)
+    tables.retainOnDisk(new Set(Array.from(filesOf(basis.manifest.version), ({ id }) => id)))
     const keyspaces = new Keyspaces(basis.manifest.keyspaces)
     for (const [name, declared] of settings.keyspaces) keyspaces.declare(name, declared)
-    const reader = new ReaderEngine({ settings, store, costs, stores, manifests, source: sourceFor('refresh'), basis, keyspaces, lease, emit, closing })
+    const source = sourceFor('refresh')
+    const reader = new ReaderEngine({ settings, store, costs, stores, tables, manifests, source, basis, keyspaces, lease, emit, closing })
     await reader.start(signal)
     return reader
   } catch (error) {
     await lease?.close()
+    await tables.close()
     throw error
   }
 }

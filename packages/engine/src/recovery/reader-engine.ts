@@ -10,7 +10,7 @@ import { type ReadHost, type ReadPoint, ViewReads } from '../read/view-reads.ts'
 import { TtlClock } from '../read/ttl-clock.ts'
 import type { Keyspaces } from '../table/keyspaces.ts'
 import type { OriginStores } from '../table/origin-stores.ts'
-import { TableStore } from '../table/table-store.ts'
+import type { TableStore } from '../table/table-store.ts'
 import type { CostBook } from './cost-book.ts'
 import type { EmitReaderEvent } from './reader-event.ts'
 import type { HeldPin, ReaderLease } from './reader-lease.ts'
@@ -23,6 +23,7 @@ export interface ReaderParts {
   readonly store: CountingObjectStore
   readonly costs: CostBook
   readonly stores: OriginStores
+  readonly tables: TableStore
   readonly manifests: ManifestStore
   readonly source: ReaderSource
   readonly basis: ReaderBasis
@@ -81,7 +82,7 @@ export class ReaderEngine implements ReadHost {
     this.#time = new TtlClock(settings.clock, basis.manifest.ttlNowMs)
     this.keyspaces = parts.keyspaces
     this.operators = parts.keyspaces.operators
-    this.tables = new TableStore((origin) => stores.of(origin), settings, { gets: this.costs.accounts.get, scans: this.costs.accounts.scan })
+    this.tables = parts.tables
     const newMemtable = (): Memtable => new Memtable()
     this.views = new ViewRegistry(newMemtable(), basis.manifest.version)
     this.reads = new ViewReads(this)
@@ -206,6 +207,7 @@ export class ReaderEngine implements ReadHost {
     await this.#lease?.close()
     deadline.cancel()
     this.#closing.abort()
+    await this.tables.close()
     await this.#stores.close()
   }
 

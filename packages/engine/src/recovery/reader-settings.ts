@@ -1,4 +1,5 @@
 import type { Clock, Random } from '@moraine/base'
+import type { DiskCacheSettings } from '../table/disk-cache/disk-cache.ts'
 import type { KeyspaceSettings } from '../table/keyspaces.ts'
 import type { PriceTable } from '@moraine/object-store'
 
@@ -12,6 +13,8 @@ export interface ReaderSettings {
   readonly leaseMs: number | undefined
   readonly blockCacheSizeBytes: number
   readonly metadataCacheSizeBytes: number
+  /** Undefined: none. */
+  readonly diskCache: DiskCacheSettings | undefined
   /** Of keyspaces by name; the default one is there under the empty name. */
   readonly keyspaces: ReadonlyMap<string, KeyspaceSettings>
   /** Undefined: those of the store, as far as its place tells. */

@@ -1,4 +1,5 @@
 import type { DataBlock } from '@moraine/sstable'
+import { GhostBlocks } from './ghost-blocks.ts'
 
 /**
  * Decoded data blocks under one byte budget, shared by all tables of a database. The cache does not look blocks up: a
@@ -8,7 +9,8 @@ import type { DataBlock } from '@moraine/sstable'
  * Policy (after S3-FIFO): a new block enters a small probation queue of a tenth of the budget. When it reaches the end
  * of that queue it is kept only if it was used again meanwhile; kept blocks stand in the main queue, which is a clock:
  * a block used since the hand last passed gets another round. A scan that touches each block once therefore moves
- * through probation and leaves the hot set alone.
+ * through probation and leaves the hot set alone. A block that was read, went, and is read again comes straight into the
+ * main queue: otherwise a new hot set larger than probation would never get in.
  */
 export interface BlockSlots {
   readonly blocks: (CachedBlock | undefined)[]
@@ -18,6 +20,8 @@ export interface CachedBlock {
   readonly slots: BlockSlots
   readonly ordinal: number
   readonly block: DataBlock
+  /** Took the place of a hot block; has yet to prove itself. */
+  readonly warmed: boolean
   /** Set by every use; cleared by the clock's hand. */
   used: boolean
   resident: boolean
@@ -29,11 +33,13 @@ export class BlockCache {
   readonly budgetBytes: number
   readonly #probation = new Fifo()
   readonly #main = new Fifo()
+  readonly #ghosts: GhostBlocks
   insertions = 0
   evictions = 0
 
   constructor(budgetBytes: number) {
     this.budgetBytes = budgetBytes
+    this.#ghosts = new GhostBlocks(budgetBytes)
   }
 
   get sizeBytes(): number {
@@ -49,15 +55,43 @@ export class BlockCache {
     return this.sizeBytes + bytes <= this.budgetBytes
   }
 
-  insert(slots: BlockSlots, ordinal: number, block: DataBlock): void {
+  /** @param scanned read by a scan: that it comes again says nothing about it */
+  insert(slots: BlockSlots, ordinal: number, block: DataBlock, scanned = false): void {
     if (slots.blocks[ordinal] !== undefined) return
     // A block larger than the whole budget would push everything out and then itself.
     if (block.memoryBytes > this.budgetBytes) return
-    const entry: CachedBlock = { slots, ordinal, block, used: false, resident: true }
-    slots.blocks[ordinal] = entry
-    this.#probation.push(entry)
-    this.insertions++
+    const isBack = !scanned && this.#ghosts.take(slots, ordinal)
+    this.#place(slots, ordinal, block, isBack ? this.#main : this.#probation)
     while (this.sizeBytes > this.budgetBytes) this.#evictOne()
+  }
+
+  /** A block that was used since it came, or has been kept for that. */
+  isHot(entry: CachedBlock): boolean {
+    return entry.resident && (entry.used || (!entry.warmed && this.#main.has(entry)))
+  }
+
+  /**
+   * Inserts a block that stands for hot ones, if there is room or unused blocks on probation can make it: false when only
+   * hotter ones could.
+   */
+  insertHot(slots: BlockSlots, ordinal: number, block: DataBlock): boolean {
+    if (slots.blocks[ordinal] !== undefined) return false
+    while (!this.hasRoomFor(block.memoryBytes)) {
+      const entry = this.#probation.shift()
+      if (entry === undefined) return false
+      if (entry.used) this.#main.push(entry)
+      else this.#evict(entry)
+    }
+    this.#place(slots, ordinal, block, this.#main, true)
+    return true
+  }
+
+  /** Lets go of one block. */
+  release(entry: CachedBlock): void {
+    if (!entry.resident) return
+    entry.resident = false
+    entry.slots.blocks[entry.ordinal] = undefined
+    if (!this.#probation.forget(entry)) this.#main.forget(entry)
   }
 
   /** Forgets all blocks of a table that left the database. */
@@ -71,6 +105,13 @@ export class BlockCache {
     slots.blocks.length = 0
   }
 
+  #place(slots: BlockSlots, ordinal: number, block: DataBlock, queue: Fifo, warmed = false): void {
+    const entry: CachedBlock = { slots, ordinal, block, warmed, used: false, resident: true }
+    slots.blocks[ordinal] = entry
+    queue.push(entry)
+    this.insertions++
+  }
+
   #evictOne(): void {
     if (this.#probation.bytes > this.budgetBytes * PROBATION_SHARE || this.#main.size === 0) {
       const entry = this.#probation.shift()
@@ -79,6 +120,7 @@ export class BlockCache {
         entry.used = false
         this.#main.push(entry)
       } else {
+        this.#ghosts.remember(entry.slots, entry.ordinal, entry.block.memoryBytes)
         this.#evict(entry)
       }
       return
@@ -107,6 +149,10 @@ class Fifo {
 
   get size(): number {
     return this.#entries.size
+  }
+
+  has(entry: CachedBlock): boolean {
+    return this.#entries.has(entry)
   }
 
   push(entry: CachedBlock): void {

@@ -16,7 +16,7 @@ import { type ReadAhead, tableIterator } from './table-iterator.ts'
 import type { TableStore } from './table-store.ts'
 
 /** Merges read everything once, in order: large windows from the start. */
-const MERGE_READ_AHEAD: ReadAhead = { initialBytes: 1024 * 1024, maxBytes: 2 * 1024 * 1024 }
+const MERGE_READ_AHEAD: ReadAhead = { initialBytes: 1024 * 1024, maxBytes: 2 * 1024 * 1024, keeps: false }
 
 /** See `BuildRequest.pause`. */
 export type Pause = () => Promise<void> | undefined

@@ -12,10 +12,18 @@ export interface ReadAhead {
   /** Bytes of the first window that has to be fetched; each further one doubles. */
   readonly initialBytes: number
   readonly maxBytes: number
+  /**
+   * Whether a read of a few blocks counts as use of them, and may push older ones out of the cache. What a merge reads is
+   * about to go.
+   */
+  readonly keeps: boolean
 }
 
 /** For scans: a short one reads one block, a long one soon reads a megabyte a request. */
-export const SCAN_READ_AHEAD: ReadAhead = { initialBytes: 16 * 1024, maxBytes: 2 * 1024 * 1024 }
+export const SCAN_READ_AHEAD: ReadAhead = { initialBytes: 16 * 1024, maxBytes: 2 * 1024 * 1024, keeps: true }
+
+/** A scan that goes on after so many blocks of a table is a long one: it uses each block once, which says nothing. */
+const SHORT_SCAN_BLOCKS = 4
 
 /** The entries of a table that belong to the version. Its requests are charged to `account`; by default to scans. */
 export function tableIterator(tables: TableStore, file: TableFile, readAhead: ReadAhead, account?: RequestAccount): EntryIterator {
@@ -26,6 +34,8 @@ export function tableIterator(tables: TableStore, file: TableFile, readAhead: Re
 interface Window {
   readonly first: number
   readonly last: number
+  /** A point read in disguise. */
+  readonly short: boolean
   readonly bytes: Uint8Array
 }
 
@@ -57,6 +67,7 @@ export class TableIterator implements EntryIterator {
   #window: Window | undefined
   #upcoming: { first: number; last: number; load: Promise<Window> } | undefined
   #windowBytes: number
+  #entered = 0
   #closed = false
 
   constructor(tables: TableStore, handle: TableHandle, readAhead: ReadAhead, account?: RequestAccount) {
@@ -152,9 +163,10 @@ export class TableIterator implements EntryIterator {
       this.#block = undefined
       return undefined
     }
+    const isShort = this.#entered++ < SHORT_SCAN_BLOCKS
     const cached = this.#handle.blocks[ordinal]
     if (cached !== undefined) {
-      cached.used = true
+      if (isShort && this.#readAhead.keeps) cached.used = true
       return this.#stand(cached.block, ordinal, forward, position)
     }
     const window = this.#window
@@ -195,9 +207,7 @@ export class TableIterator implements EntryIterator {
     const { index } = this.#metadata as SstMetadata
     const start = index.blockOffset(ordinal) - index.blockOffset(window.first)
     const bytes = window.bytes.subarray(start, start + index.blockLength(ordinal))
-    // The first, small window is a point read in disguise and may push out older blocks; a long scan may not.
-    const mayEvict = this.#windowBytes <= this.#readAhead.initialBytes * 2
-    return this.#tables.decode(this.#handle, this.#metadata as SstMetadata, ordinal, bytes, mayEvict)
+    return this.#tables.decode(this.#handle, this.#metadata as SstMetadata, ordinal, bytes, window.short)
   }
 
   async #fetchWindow(ordinal: number, forward: boolean): Promise<Window> {
@@ -230,8 +240,11 @@ export class TableIterator implements EntryIterator {
   }
 
   async #load(first: number, last: number): Promise<Window> {
+    const { keeps, initialBytes } = this.#readAhead
     const metadata = this.#metadata as SstMetadata
-    return { first, last, bytes: await this.#tables.readBlocks(this.#handle, metadata, first, last, this.#account) }
+    const short = keeps && this.#entered <= SHORT_SCAN_BLOCKS && this.#windowBytes <= initialBytes
+    const bytes = await this.#tables.readBlocks(this.#handle, metadata, first, last, short, this.#account)
+    return { first, last, short, bytes }
   }
 
   /** The blocks from `ordinal` on (or up to it) that fit into the current window. */

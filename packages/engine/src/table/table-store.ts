@@ -1,12 +1,14 @@
-import { MoraineError, printableBytes } from '@moraine/base'
+import { concatBytes, MoraineError, printableBytes } from '@moraine/base'
 import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { type DataBlock, decodeBlock, parseSstTail, type SstMetadata } from '@moraine/sstable'
 import { RangeTombstones } from '../key/range-tombstones.ts'
 import { type FileId, sstName } from '../layout/object-names.ts'
 import type { Origin } from '../manifest/origin.ts'
-import type { TableFile } from '../manifest/table-file.ts'
+import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
 import { BlockCache } from './block-cache.ts'
+import type { DiskCache, DiskCacheStats } from './disk-cache/disk-cache.ts'
 import { newTableHandle, type TableHandle } from './table-handle.ts'
+import { type FreshTable, type Pause, WarmUp } from './warm-up.ts'
 
 /** All that reading tables needs of a store. */
 export type ReadableStore = Pick<ObjectStore, 'get'>
@@ -29,6 +31,11 @@ export interface TableStoreStats {
   readonly blockLoads: number
   /** Tables opened, one ranged GET each. */
   readonly metadataLoads: number
+  /** Blocks of new tables that took the place of hot ones after a compaction, without a request. */
+  readonly warmedBlocks: number
+  readonly warmedBytes: number
+  /** Undefined without the option `diskCache`. */
+  readonly disk: DiskCacheStats | undefined
 }
 
 /**
@@ -45,15 +52,23 @@ export class TableStore {
   #metadataBytes = 0
   #blockLoads = 0
   #metadataLoads = 0
+  readonly #warmUp: WarmUp
+  readonly #disk: DiskCache | undefined
 
-  /** @param storeOf the store, at the prefix of its database, that the tables of an origin lie in */
+  /**
+   * @param storeOf the store, at the prefix of its database, that the tables of an origin lie in
+   * @param disk asked before the store for what is read by point reads and short scans
+   */
   constructor(
     storeOf: (origin: Origin | undefined) => ReadableStore,
     options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number },
     accounts: TableReadAccounts = {},
+    disk?: DiskCache,
   ) {
     this.#storeOf = storeOf
+    this.#disk = disk
     this.#cache = new BlockCache(options.blockCacheSizeBytes)
+    this.#warmUp = new WarmUp(this.#cache)
     this.#metadataBudgetBytes = options.metadataCacheSizeBytes
     this.#accounts = accounts
   }
@@ -110,29 +125,80 @@ export class TableStore {
     return load
   }
 
-  /** The bytes of consecutive blocks in one ranged GET, undecoded: for scans. */
+  /**
+   * The bytes of consecutive blocks, undecoded, for scans: in one ranged GET. What a short scan reads may come from the
+   * disk, when all of it is there.
+   */
   async readBlocks(
     handle: TableHandle,
     metadata: SstMetadata,
     first: number,
     last: number,
+    short: boolean,
     account: RequestAccount | undefined = this.#accounts.scans,
   ): Promise<Uint8Array> {
     const { index } = metadata
+    const kept = short && this.#disk !== undefined ? await this.#blocksOnDisk(this.#disk, handle, metadata, first, last) : undefined
+    if (kept !== undefined) return kept
     const offset = index.blockOffset(first)
     const length = index.blockOffset(last) + index.blockLength(last) - offset
     return this.#read(handle.file, offset, length, account)
   }
 
-  /** Decodes a block out of what `readBlocks` gave; keeps it in the cache when that pushes nothing out. */
-  decode(handle: TableHandle, metadata: SstMetadata, ordinal: number, bytes: Uint8Array, mayEvict: boolean): DataBlock {
-    const block = decodeBlock(bytes, metadata, ordinal, sstName(handle.file.id))
-    if (mayEvict || this.#cache.hasRoomFor(block.memoryBytes)) this.#cache.insert(handle, ordinal, block)
+  /**
+   * Decodes a block out of what `readBlocks` gave. What a short scan reads is kept; what a long one reads only when that
+   * pushes nothing out.
+   */
+  decode(handle: TableHandle, metadata: SstMetadata, ordinal: number, bytes: Uint8Array, short: boolean): DataBlock {
+    const { id } = handle.file
+    const block = decodeBlock(bytes, metadata, ordinal, sstName(id))
+    if (short) this.#disk?.offer(id, metadata.index.blockOffset(ordinal), bytes)
+    if (short || this.#cache.hasRoomFor(block.memoryBytes)) this.#cache.insert(handle, ordinal, block, true)
     return block
   }
 
-  /** Drops everything in memory of a table that left the database. */
+  /** A table was written here: its tail is kept on the disk, and blocks that take the place of hot ones are made ready. */
+  async prepare(
+    handle: TableHandle,
+    metadata: SstMetadata,
+    table: FreshTable,
+    replaced: readonly TableFile[],
+    pause: Pause,
+  ): Promise<void> {
+    const { file } = handle
+    this.#disk?.offer(file.id, file.tailOffset, table.tail)
+    const { smallestKey, largestKey } = file
+    const hot = replaced
+      .filter((other) => !endsBefore(other, smallestKey, 0, smallestKey.length) && !startsAfter(other, largestKey, 0, largestKey.length))
+      .flatMap(({ id }) => this.#warmUp.hotBlocks(this.#handles.get(id)))
+    const keep = (offset: number, bytes: Uint8Array): void => this.#disk?.offer(file.id, offset, bytes)
+    // The table is uploaded, and that is what counts: when this was cut short, its first reads are cold.
+    await this.#warmUp.prepare(handle, metadata, { ...table, hot }, pause, keep).catch(() => {})
+  }
+
+  /** These tables enter the version, and what they replace leaves it: hot blocks change places. Call it in that moment. */
+  warm(files: readonly TableFile[]): void {
+    this.#warmUp.settle(files)
+  }
+
+  /** What was made ready for these tables and is not in use yet will not be needed. */
+  dropPrepared(files: readonly TableFile[]): void {
+    this.#warmUp.drop(files)
+  }
+
+  /** Forgets what is on the disk of tables that left the database while nobody was here. */
+  retainOnDisk(ids: ReadonlySet<FileId>): void {
+    this.#disk?.retain(ids)
+  }
+
+  /** Writes what the disk cache still has to write, and closes it. */
+  async close(): Promise<void> {
+    await this.#disk?.close()
+  }
+
+  /** Drops everything in memory, and on the disk, of a table that left the database. */
   forget(id: FileId): void {
+    this.#disk?.forget(id)
     const handle = this.#handles.get(id)
     if (handle === undefined) return
     this.#handles.delete(id)
@@ -149,34 +215,87 @@ export class TableStore {
       blockCacheEvictions: this.#cache.evictions,
       blockLoads: this.#blockLoads,
       metadataLoads: this.#metadataLoads,
+      warmedBlocks: this.#warmUp.blocks,
+      warmedBytes: this.#warmUp.bytes,
+      disk: this.#disk?.stats(),
     }
   }
 
   async #fetchMetadata(handle: TableHandle, account: RequestAccount | undefined): Promise<SstMetadata> {
     const { file } = handle
-    const tail = await this.#read(file, file.tailOffset, file.sizeBytes - file.tailOffset, account)
-    const metadata = parseSstTail(tail, {
-      name: sstName(file.id),
-      sizeBytes: file.sizeBytes,
-      tailOffset: file.tailOffset,
-      tailCrc32c: file.tailCrc32c,
-    })
-    if (metadata.enveloped !== (file.enveloped === true) || metadata.rangeTombstones.length !== (file.rangeTombstoneCount ?? 0)) {
-      const name = sstName(file.id)
-      throw new MoraineError('CORRUPTION', `${name} does not hold what the manifest says`, { detail: { file: name } })
-    }
-    this.#metadataLoads++
+    const { value: metadata, fromStore } = await this.#fetch(
+      handle,
+      file.tailOffset,
+      file.sizeBytes - file.tailOffset,
+      account,
+      (tail) => metadataOf(tail, file),
+    )
+    if (fromStore) this.#metadataLoads++
     if (this.#handles.get(file.id) === handle) this.adoptMetadata(handle, metadata)
     return metadata
   }
 
   async #fetchBlock(handle: TableHandle, metadata: SstMetadata, ordinal: number): Promise<DataBlock> {
     const { index } = metadata
-    const bytes = await this.#read(handle.file, index.blockOffset(ordinal), index.blockLength(ordinal), this.#accounts.gets)
-    const block = decodeBlock(bytes, metadata, ordinal, sstName(handle.file.id))
-    this.#blockLoads++
+    const name = sstName(handle.file.id)
+    const { value: block, fromStore } = await this.#fetch(
+      handle,
+      index.blockOffset(ordinal),
+      index.blockLength(ordinal),
+      this.#accounts.gets,
+      (bytes) => decodeBlock(bytes, metadata, ordinal, name),
+    )
+    if (fromStore) this.#blockLoads++
     if (this.#handles.get(handle.file.id) === handle) this.#cache.insert(handle, ordinal, block)
     return block
+  }
+
+  /** Bytes decoded, from the disk or else from the store, which then goes to the disk. */
+  async #fetch<Value>(
+    handle: TableHandle,
+    offset: number,
+    length: number,
+    account: RequestAccount | undefined,
+    decode: (bytes: Uint8Array) => Value,
+  ): Promise<{ readonly value: Value; readonly fromStore: boolean }> {
+    const { file } = handle
+    const kept = this.#disk?.read(file.id, offset, length)
+    const bytes = kept && (await kept)
+    if (bytes !== undefined) {
+      try {
+        return { value: decode(bytes), fromStore: false }
+      } catch {
+        // Whatever is wrong with it, the store has the truth.
+        this.#disk?.reject(file.id, offset)
+      }
+    }
+    const fetched = await this.#read(file, offset, length, account)
+    const value = decode(fetched)
+    if (this.#handles.get(file.id) === handle) this.#disk?.offer(file.id, offset, fetched)
+    return { value, fromStore: true }
+  }
+
+  async #blocksOnDisk(
+    disk: DiskCache,
+    { file: { id } }: TableHandle,
+    metadata: SstMetadata,
+    first: number,
+    last: number,
+  ): Promise<Uint8Array | undefined> {
+    const pieces: Uint8Array[] = []
+    for (let ordinal = first; ordinal <= last; ordinal++) {
+      const offset = metadata.index.blockOffset(ordinal)
+      const bytes = await disk.read(id, offset, metadata.index.blockLength(ordinal))
+      if (bytes === undefined) return undefined
+      try {
+        decodeBlock(bytes, metadata, ordinal, sstName(id))
+      } catch {
+        disk.reject(id, offset)
+        return undefined
+      }
+      pieces.push(bytes)
+    }
+    return concatBytes(pieces)
   }
 
   async #read(file: TableFile, offset: number, length: number, account: RequestAccount | undefined): Promise<Uint8Array> {
@@ -216,6 +335,16 @@ export class TableStore {
     handle.metadata = undefined
     handle.tombstones = undefined
   }
+}
+
+function metadataOf(tail: Uint8Array, file: TableFile): SstMetadata {
+  const name = sstName(file.id)
+  const { sizeBytes, tailOffset, tailCrc32c } = file
+  const metadata = parseSstTail(tail, { name, sizeBytes, tailOffset, tailCrc32c })
+  if (metadata.enveloped !== (file.enveloped === true) || metadata.rangeTombstones.length !== (file.rangeTombstoneCount ?? 0)) {
+    throw new MoraineError('CORRUPTION', `${name} does not hold what the manifest says`, { detail: { file: name } })
+  }
+  return metadata
 }
 
 function missingTable(file: TableFile): MoraineError {

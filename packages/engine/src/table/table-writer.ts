@@ -1,4 +1,4 @@
-import { type Clock, concatBytes } from '@moraine/base'
+import { type Clock, concatBytes, timeSlices } from '@moraine/base'
 import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { parseSstTail } from '@moraine/sstable'
 import { type FileId, sstName } from '../layout/object-names.ts'
@@ -24,8 +24,16 @@ export class TableWriter {
     this.#newId = options.newId
   }
 
-  /** Resolves when the object is durable in the store. Its metadata is kept, so that opening it costs no request. */
-  async upload(table: BuiltTable, signal?: AbortSignal, account?: RequestAccount): Promise<TableFile> {
+  /**
+   * Resolves when the object is durable in the store. Its metadata is kept, so that opening it costs no request, and so are
+   * the blocks that are to take the place of hot ones in `replaced`, the tables that it was made of.
+   */
+  async upload(
+    table: BuiltTable,
+    signal?: AbortSignal,
+    account?: RequestAccount,
+    replaced: readonly TableFile[] = [],
+  ): Promise<TableFile> {
     const { summary, parts } = table
     const id = this.#newId()
     this.unpublished.add(id)
@@ -61,15 +69,21 @@ export class TableWriter {
       ...(table.enveloped && { enveloped: true }),
       ...(table.expiresAtMs !== undefined && { expiresAtMs: table.expiresAtMs }),
     }
-    this.#tables.adoptMetadata(this.#tables.handle(file), metadata)
+    const handle = this.#tables.handle(file)
+    this.#tables.adoptMetadata(handle, metadata)
+    const fresh = { parts, tail, nextKey: table.nextKey }
+    await this.#tables.prepare(handle, metadata, fresh, replaced, timeSlices(this.#clock, signal ?? NEVER))
     return file
   }
 
   /** The manifest that names these tables is committed, or they will never be named. */
   published(files: readonly TableFile[]): void {
     for (const file of files) this.unpublished.delete(file.id)
+    this.#tables.dropPrepared(files)
   }
 }
+
+const NEVER: AbortSignal = new AbortController().signal
 
 /** The bytes from `offset` on, out of consecutive pieces. */
 function tailOf(parts: readonly Uint8Array[], offset: number): Uint8Array {
