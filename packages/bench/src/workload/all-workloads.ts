@@ -1,5 +1,6 @@
 import { batchPuts } from './batch-puts.ts'
 import { compactionRate } from './compaction-rate.ts'
+import { diskCache } from './disk-cache.ts'
 import { durablePuts } from './durable-puts.ts'
 import { flightsLoad } from './flights-load.ts'
 import { batchScan, entryScan } from './full-scan.ts'
@@ -29,6 +30,7 @@ export const allWorkloads: readonly Workload[] = [
   seekAndTake,
   sustainedWrites,
   compactionRate,
+  diskCache,
   reopen,
   stateProtocols,
   flightsLoad,
