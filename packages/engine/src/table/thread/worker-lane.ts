@@ -61,7 +61,12 @@ export class WorkerLane {
   #start(): Worker {
     let worker: Worker
     try {
-      worker = new Worker(this.#entry, { name: 'moraine', resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB } })
+      worker = new Worker(this.#entry, {
+        name: 'moraine',
+        // How the program itself was given to Node (`--input-type`, `--eval`) says nothing about the worker's file.
+        execArgv: [],
+        resourceLimits: { maxYoungGenerationSizeMb: YOUNG_GENERATION_MB },
+      })
     } catch (cause) {
       this.#deathsInARow++
       throw new MoraineError('UNAVAILABLE', 'a worker thread could not be started', { cause })
