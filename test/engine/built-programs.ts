@@ -22,7 +22,7 @@ export class BuiltPrograms {
 
   static async prepare(): Promise<BuiltPrograms> {
     await buildCli()
-    // Where a program finds the package; one given by `-e` could not start worker threads.
+    // Where a program finds the package.
     return new BuiltPrograms(mkdtempSync(join(root, 'node_modules', '.moraine-programs-')))
   }
 
