@@ -1,3 +1,5 @@
+export { onAbort } from './async/abort-listeners.ts'
+export { type AtLimit, type CallLimits, hasLimits, limitCall, passOn, stopWaitingWhile } from './async/call-limits.ts'
 export { Deferred } from './async/deferred.ts'
 export { SerialQueue } from './async/serial-queue.ts'
 export { timeSlices } from './async/time-slices.ts'
@@ -18,4 +20,15 @@ export {
   unreachable,
 } from './error/moraine-error.ts'
 export { murmur3 } from './hash/murmur3.ts'
+export {
+  type BudgetedWriter,
+  type GivingCache,
+  MemoryAccount,
+  type MemoryHold,
+  type MemtableFigures,
+  type SharedMemory,
+} from './memory/memory-account.ts'
+export { MemoryBudget } from './memory/memory-budget.ts'
+export type { MemtableLoad, MemoryLimits } from './memory/memory-policy.ts'
+export type { CacheCategory, MemoryBudgetStats, MemoryCategory, MemoryUse } from './memory/memory-use.ts'
 export { type Random, randomHex, SeededRandom, systemRandom } from './random/random.ts'

@@ -1,4 +1,5 @@
 import { abortError } from '../clock/clock.ts'
+import { onAbort } from './abort-listeners.ts'
 import { Deferred } from './deferred.ts'
 
 /**
@@ -18,11 +19,10 @@ export class WaitList {
     const waiter = new Deferred<void>()
     this.#waiters.add(waiter)
     if (signal === undefined) return waiter.promise
-    const onAbort = (): void => {
+    const unlisten = onAbort(signal, () => {
       if (this.#waiters.delete(waiter)) waiter.reject(abortError(signal))
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return waiter.promise.finally(() => signal.removeEventListener('abort', onAbort))
+    })
+    return waiter.promise.finally(unlisten)
   }
 
   wakeAll(): void {

@@ -15,7 +15,7 @@ export type MoraineErrorCode =
   | 'CORRUPTION'
   /** A condition of the call did not hold (a conditional put, a transaction, an existing object). */
   | 'CONFLICT'
-  /** The caller's AbortSignal fired. */
+  /** The caller's AbortSignal fired, or its timeoutMs was over. */
   | 'ABORTED'
   /** A broken invariant: a defect of Moraine itself. */
   | 'INTERNAL'
