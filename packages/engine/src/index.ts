@@ -1,4 +1,13 @@
-export { isMoraineError, MoraineError, type MoraineErrorCode, type MoraineErrorDetail } from '@moraine/base'
+export {
+  type CallLimits,
+  isMoraineError,
+  MemoryBudget,
+  type MemoryBudgetStats,
+  type MemoryUse,
+  MoraineError,
+  type MoraineErrorCode,
+  type MoraineErrorDetail,
+} from '@moraine/base'
 export {
   FileObjectStore,
   type FileObjectStoreOptions,
@@ -47,6 +56,8 @@ export { destroy, type DestroyOptions } from './db/destroy.ts'
 export { DbReader } from './db/db-reader.ts'
 export { type Location, open } from './db/open.ts'
 export { openReader, type OpenReaderOptions } from './db/open-reader.ts'
+export type { MemoryBudgetOption } from './db/memory-option.ts'
+export type { MemoryStats } from './db/memory-stats.ts'
 export type { ReaderStats } from './db/reader-stats.ts'
 export type { LocalWalOption, OpenOptions, StoreWalOption, WalOption } from './db/open-options.ts'
 export type { ReadOptions, ResidentResult } from './db/reads.ts'
@@ -67,4 +78,5 @@ export type { ReaderEvents } from './recovery/reader-event.ts'
 export type { WalStats } from './wal/wal-stats.ts'
 export type { DiskCacheStats } from './table/disk-cache/disk-cache.ts'
 export type { CompactionFilter, CompactionFilterContext, CompactionVerdict } from './table/compaction-filter.ts'
-export type { Durability, StallReason } from './write/write-path.ts'
+export type { Resume, Stall, StallReason, StallStats } from './write/stalls.ts'
+export type { Durability } from './write/write-path.ts'

@@ -1,4 +1,4 @@
-import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep, type Timer } from '@moraine/base'
+import { type Clock, isMoraineError, type MemoryAccount, MoraineError, type Random, SerialQueue, sleep, type Timer } from '@moraine/base'
 import type { ObjectStore, RequestAccount, RequestCost } from '@moraine/object-store'
 import { ALL_KEYS, type KeyRange } from '../key/key-range.ts'
 import type { CompactionJob, Manifest } from '../manifest/manifest.ts'
@@ -55,6 +55,7 @@ export interface CompactorOptions {
   readonly store: ObjectStore
   readonly account: RequestAccount
   readonly tables: TableStore
+  readonly memory: MemoryAccount
   readonly rules: MergeRules
   readonly clock: Clock
   readonly random: Random
@@ -241,7 +242,7 @@ export class Compactor {
   }
 
   async #runAndCommit(plan: CompactionPlan): Promise<void> {
-    const { versions, clock, byteWork, tableWriter, rules, settings, signal } = this.#options
+    const { versions, clock, byteWork, tableWriter, memory, rules, settings, signal } = this.#options
     if (signal.aborted) throw new MoraineError('CLOSED', 'the database was closed during a compaction')
     const startMs = clock.monotonicMs()
     const account = this.#options.account.sub()
@@ -265,6 +266,7 @@ export class Compactor {
         targetFileSizeBytes: settings.targetFileSizeBytes,
         byteWork,
         tableWriter,
+        memory,
         publish,
         account,
         signal,

@@ -1,8 +1,9 @@
-import { MoraineError, SerialQueue } from '@moraine/base'
+import { type MemoryAccount, MoraineError, SerialQueue } from '@moraine/base'
 import type { RequestAccount } from '@moraine/object-store'
 import type { KeyRange } from '../key/key-range.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
+import { MERGE_WINDOW_BYTES } from '../table/build-job.ts'
 import type { ApplicationCode, ByteWork, FlushJob } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan } from './compaction-plan.ts'
@@ -28,6 +29,8 @@ export interface CompactionWork {
   readonly code?: ApplicationCode | undefined
   readonly byteWork: ByteWork
   readonly tableWriter: TableWriter
+  /** Where a merge reserves its memory before it begins; undefined: nowhere. */
+  readonly memory?: MemoryAccount | undefined
   /**
    * Commits a step: `outputs` hold what the inputs hold before the key `mergedTo` and no earlier step has published;
    * undefined: everything. Called one at a time.
@@ -108,11 +111,18 @@ class PartMerger {
     const replaced = plan.inputs.flatMap((input) => [...input.files])
     const job = mergeJob(plan, version, part.range, { ...rules(), targetSizeBytes: targetFileSizeBytes })
     if (job !== undefined) {
-      for await (const table of byteWork.merge(job, signal, code, account)) {
-        part.outputs.push(await tableWriter.upload(table, signal, account, replaced))
-        if (table.nextKey === undefined) continue
-        part.mergedTo = table.nextKey
-        await this.#steps.run(() => this.#publish(OUTPUTS_PER_STEP))
+      const runs = job.runs.length
+      const room = await this.#work.memory?.reserveMerge({ outputBytes: targetFileSizeBytes, runs, mostWindowBytes: MERGE_WINDOW_BYTES }, signal)
+      const sized = room === undefined ? job : { ...job, windowBytes: room.windowBytes }
+      try {
+        for await (const table of byteWork.merge(sized, signal, code, account)) {
+          part.outputs.push(await tableWriter.upload(table, signal, account, replaced))
+          if (table.nextKey === undefined) continue
+          part.mergedTo = table.nextKey
+          await this.#steps.run(() => this.#publish(OUTPUTS_PER_STEP))
+        }
+      } finally {
+        room?.release()
       }
     }
     part.done = true

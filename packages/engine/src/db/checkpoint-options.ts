@@ -1,6 +1,7 @@
-import { MoraineError } from '@moraine/base'
+import { type CallLimits, MoraineError } from '@moraine/base'
 import type { CheckpointRequest } from '../checkpoint/checkpoints.ts'
 import type { CheckpointRecord } from '../manifest/manifest.ts'
+import { limitChecks } from './call-options.ts'
 import { checkOptions, integerOption, type OptionCheck, type OptionChecks } from './option-checks.ts'
 
 /** Any value that JSON can carry. */
@@ -12,7 +13,7 @@ export type JsonValue =
   | readonly JsonValue[]
   | { readonly [name: string]: JsonValue | undefined }
 
-export interface CheckpointOptions {
+export interface CheckpointOptions extends CallLimits {
   /** Unique among the checkpoints that exist; 1 to 200 characters. */
   readonly name?: string
   /** Kept with the checkpoint and given back with it; at most 64 KiB as JSON. */
@@ -42,6 +43,7 @@ export const checkpointOption: OptionCheck = (value) =>
 const checks: OptionChecks<CheckpointOptions> = {
   name: checkpointOption,
   metadata: () => undefined,
+  ...limitChecks,
   ttlMs: integerOption(1, 100 * 365 * 86_400_000),
 }
 

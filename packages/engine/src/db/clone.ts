@@ -1,5 +1,5 @@
 import { hostname } from 'node:os'
-import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
+import { type CallLimits, type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
 import {
   locationInSameStore,
   type ObjectStore,
@@ -13,8 +13,9 @@ import { cloneDatabases, type CloneReport, type CloneSource } from '../checkpoin
 import { isEmptyRange, type KeyRange } from '../key/key-range.ts'
 import type { OriginPlace } from '../manifest/origin.ts'
 import { OriginStores } from '../table/origin-stores.ts'
+import { limitChecks, underLimits } from './call-options.ts'
 import { type Location, resolveLocation } from './open.ts'
-import { checkOptions, objectOption, type OptionCheck, type OptionChecks, signalOption, textOption } from './option-checks.ts'
+import { checkOptions, objectOption, type OptionCheck, type OptionChecks, textOption } from './option-checks.ts'
 import { plainRange } from './scan-options.ts'
 
 /** What of a source a clone takes. */
@@ -25,8 +26,7 @@ export interface CloneSourceOptions {
   readonly range?: { readonly gte?: Bytes; readonly lt?: Bytes }
 }
 
-export interface CloneOptions extends CloneSourceOptions {
-  readonly signal?: AbortSignal
+export interface CloneOptions extends CloneSourceOptions, CallLimits {
   /** Time source; a simulation passes its own. */
   readonly clock?: Clock
   /** Source of randomness; a simulation passes its own. */
@@ -42,7 +42,7 @@ const anything: OptionCheck = () => undefined
 const sourceChecks: OptionChecks<CloneSourceOptions> = { checkpoint: textOption, range: anything }
 const checks: OptionChecks<CloneOptions> = {
   ...sourceChecks,
-  signal: signalOption,
+  ...limitChecks,
   clock: objectOption('nowMs'),
   random: objectOption('fill'),
 }
@@ -64,8 +64,18 @@ export async function clone(
   checkOptions('clone', options, checks)
   const specs = sourceSpecs(source, options)
   const goal = placed(target, 'the target')
+  const run = (signal: AbortSignal | undefined): Promise<CloneReport> => cloneInto(target, goal, specs, options, signal)
+  return await underLimits('clone', options, options.clock ?? systemClock, run)
+}
+
+async function cloneInto(
+  target: Location,
+  goal: Placed,
+  specs: readonly CloneSourceSpec[],
+  options: CloneOptions,
+  signal: AbortSignal | undefined,
+): Promise<CloneReport> {
   const { site, owned } = resolveLocation(target)
-  const { signal } = options
   const clock = options.clock ?? systemClock
   const random = options.random ?? systemRandom
   const retry = { clock, random }

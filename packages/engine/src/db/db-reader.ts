@@ -1,3 +1,4 @@
+import type { CallLimits } from '@moraine/base'
 import { checkKeyspaceName, DEFAULT_KEYSPACE } from '../key/keyspace.ts'
 import type { ReaderEngine } from '../recovery/reader-engine.ts'
 import type { ReaderEvents } from '../recovery/reader-event.ts'
@@ -40,8 +41,8 @@ export class DbReader extends ReadCalls<ReaderEngine> {
    * Moves to what the writer has stored by now: the newest manifest, and the end of the log when that is in the store. True
    * when there was anything new. After the lease has lapsed this begins anew, also at a checkpoint.
    */
-  refresh(): Promise<boolean> {
-    return this.guard(() => this.slot.engine.refresh())
+  refresh(options?: CallLimits): Promise<boolean> {
+    return this.waiting('refresh', options, 'the refresh goes on', () => this.slot.engine.refresh())
   }
 
   stats(): ReaderStats {

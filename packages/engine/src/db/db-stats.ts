@@ -9,6 +9,8 @@ import { originKey, type OriginPlace } from '../manifest/origin.ts'
 import { filesOf, levelBytes } from '../manifest/version.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
 import type { WalStats } from '../wal/wal-stats.ts'
+import type { StallStats } from '../write/stalls.ts'
+import { type MemoryStats, memoryStats } from './memory-stats.ts'
 import type { RequestCounts } from '@moraine/object-store'
 
 /** One level of the tree. */
@@ -90,7 +92,10 @@ export interface DbStats {
   readonly snapshots: number
   /** Checkpoints listed and not expired. */
   readonly checkpoints: number
-  readonly writes: { readonly stalls: number; readonly held: number }
+  /** Stalls since opening, and the writes that are held back now. */
+  readonly writes: StallStats & { readonly held: number }
+  /** Memory in use, by what it is for. */
+  readonly memory: MemoryStats
   readonly wal: WalStats
   readonly gc: GcStats
   readonly cache: TableStoreStats
@@ -153,7 +158,8 @@ export function dbStats(engine: Engine): DbStats {
     borrowed: borrowedStats(manifest),
     snapshots: engine.snapshots.count,
     checkpoints: engine.checkpoints.list().length,
-    writes: { stalls: engine.writes.stallCount, held: engine.writes.heldWrites },
+    writes: { ...engine.writes.stallStats(), held: engine.writes.heldWrites },
+    memory: memoryStats(engine.memory),
     wal: engine.walStats(),
     gc,
     cache: engine.tables.stats(),

@@ -1,9 +1,11 @@
+import { type CallLimits, hasLimits, stopWaitingWhile } from '@moraine/base'
 import type { Bytes } from '../batch/limits.ts'
 import type { VersionDiff } from '../checkpoint/diff-versions.ts'
 import { checkKeyspaceName, DEFAULT_KEYSPACE } from '../key/keyspace.ts'
 import type { Engine } from '../recovery/engine.ts'
 import type { EngineEvents } from '../recovery/engine-event.ts'
 import { restoreEngine } from '../recovery/restore-engine.ts'
+import { limitedTurn } from './call-options.ts'
 import { type Checkpoint, type CheckpointOptions, checkpointReference, checkpointRequest, publicCheckpoint } from './checkpoint-options.ts'
 import { type DbStats, dbStats } from './db-stats.ts'
 import type { EventListeners, EventName } from './event-listeners.ts'
@@ -38,13 +40,15 @@ export class Db extends WriteCalls {
   }
 
   /** Writes everything in memory to the store; resolves when it is durable there. */
-  flush(): Promise<void> {
-    return this.guard(() => this.slot.engine.flush())
+  flush(options?: CallLimits): Promise<void> {
+    return this.waiting('flush', options, 'what it has begun goes on in the background', (signal) => this.slot.engine.flush(signal))
   }
 
   /** Compacts a range (default everything, named keyspaces included) down to one sorted run, without waiting for the background to see a need. */
-  compact(range?: { gte?: Bytes; lt?: Bytes }): Promise<void> {
-    return this.guard(() => compactUserRange(this.slot.engine, range === undefined ? undefined : this.prefix, range))
+  compact(range?: { gte?: Bytes; lt?: Bytes }, options?: CallLimits): Promise<void> {
+    return this.waiting('compact', options, 'the compaction goes on in the background', (signal) =>
+      compactUserRange(this.slot.engine, range === undefined ? undefined : this.prefix, range, signal),
+    )
   }
 
   /**
@@ -53,7 +57,12 @@ export class Db extends WriteCalls {
    * the store yet is uploaded, plus two requests. CONFLICT when the name is in use.
    */
   checkpoint(options?: CheckpointOptions): Promise<Checkpoint> {
-    return this.guard(() => this.slot.engine.takeCheckpoint(checkpointRequest(options)).then(publicCheckpoint))
+    return this.guard(() => {
+      const request = checkpointRequest(options)
+      const { engine } = this.slot
+      const take = (signal?: AbortSignal): Promise<Checkpoint> => engine.takeCheckpoint(request, signal).then(publicCheckpoint)
+      return hasLimits(options) ? limitedTurn('checkpoint', options, engine, TAKEN_CHECKPOINT, take) : take()
+    })
   }
 
   /**
@@ -61,27 +70,28 @@ export class Db extends WriteCalls {
    * not needed any more. Without this call it happens by and by, as compactions come past them. CONFLICT when a
    * checkpoint, a reader or a scan in progress still needs borrowed tables; the message says which.
    */
-  detach(): Promise<void> {
-    return this.guard(() => this.slot.engine.detach())
+  detach(options?: CallLimits): Promise<void> {
+    return this.waiting('detach', options, 'the rewriting goes on in the background', () => this.slot.engine.detach())
   }
 
   /** The checkpoints that exist, oldest first. No I/O: the owner knows them all. */
-  async checkpoints(): Promise<Checkpoint[]> {
-    this.slot.engine.ensureOpen()
-    return this.slot.engine.checkpoints.list().map(publicCheckpoint)
+  checkpoints(options?: CallLimits): Promise<Checkpoint[]> {
+    return this.waiting('checkpoints', options, 'nothing has changed', async () => this.slot.engine.checkpoints.list().map(publicCheckpoint))
   }
 
   /** Gives up a checkpoint, by id or name; readers and clones that use it are not disturbed. INVALID when there is none. */
-  deleteCheckpoint(idOrName: string): Promise<void> {
-    return this.guard(() => this.slot.engine.deleteCheckpoint(checkpointReference('deleteCheckpoint', idOrName)))
+  deleteCheckpoint(idOrName: string, options?: CallLimits): Promise<void> {
+    return this.waiting('deleteCheckpoint', options, 'the checkpoint may be gone all the same', () =>
+      this.slot.engine.deleteCheckpoint(checkpointReference('deleteCheckpoint', idOrName)),
+    )
   }
 
   /**
    * How two checkpoints differ in files: shared, only in the second, only in the first. Without a second one, the first
    * is compared with what is flushed now.
    */
-  diffCheckpoints(from: string, to?: string): Promise<VersionDiff> {
-    return this.guard(() => {
+  diffCheckpoints(from: string, to?: string, options?: CallLimits): Promise<VersionDiff> {
+    return this.waiting('diffCheckpoints', options, 'nothing has changed', () => {
       const second = to === undefined ? undefined : checkpointReference('diffCheckpoints', to)
       return this.slot.engine.checkpoints.diff(checkpointReference('diffCheckpoints', from), second)
     })
@@ -91,10 +101,10 @@ export class Db extends WriteCalls {
    * Goes back to a checkpoint, in place: everything written after it is given up, flushed or not, and so is every write,
    * scan and snapshot that is under way when this is called. The checkpoints stay, newer ones too. Resolves when the
    * database is open at the checkpoint's state; when it rejects with INVALID or CORRUPTION nothing has changed, otherwise
-   * the database is closed and opening it shows whether it was restored.
+   * the database is closed and opening it shows whether it was restored. At a limit of the call only the wait ends.
    */
-  restore(idOrName: string): Promise<void> {
-    return this.guard(() => {
+  restore(idOrName: string, options?: CallLimits): Promise<void> {
+    return this.waiting('restore', options, 'the restore goes on, and calls fail until it has ended', () => {
       const abort = new AbortController()
       const reference = checkpointReference('restore', idOrName)
       const restoring = restoreEngine(this.slot.engine, reference, abort.signal).then(({ engine, report }) => {
@@ -135,3 +145,5 @@ export class Db extends WriteCalls {
     timer.cancel()
   }
 }
+
+const TAKEN_CHECKPOINT = stopWaitingWhile('the checkpoint may be taken all the same: checkpoints() shows it then')

@@ -1,16 +1,16 @@
-import { type Clock, type Random, systemClock, systemRandom } from '@moraine/base'
+import { type CallLimits, type Clock, type Random, systemClock, systemRandom } from '@moraine/base'
 import { parseLocation, PrefixedObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { destroyDatabase, type DestroyReport } from '../gc/destroy-database.ts'
 import { ManifestStore } from '../manifest/manifest-store.ts'
 import { OriginStores } from '../table/origin-stores.ts'
+import { limitChecks, underLimits } from './call-options.ts'
 import { type Location, resolveLocation } from './open.ts'
-import { booleanOption, checkOptions, objectOption, type OptionChecks, signalOption } from './option-checks.ts'
+import { booleanOption, checkOptions, objectOption, type OptionChecks } from './option-checks.ts'
 
-export interface DestroyOptions {
+export interface DestroyOptions extends CallLimits {
   /** Destroy it although clones or readers use it, or its owner did not close it: what they read will be missing. */
   readonly force?: boolean
   readonly onProgress?: (deletedObjects: number) => void
-  readonly signal?: AbortSignal
   readonly clock?: Clock
   readonly random?: Random
 }
@@ -18,7 +18,7 @@ export interface DestroyOptions {
 const checks: OptionChecks<DestroyOptions> = {
   force: booleanOption,
   onProgress: (value) => (typeof value === 'function' ? undefined : 'a function'),
-  signal: signalOption,
+  ...limitChecks,
   clock: objectOption('nowMs'),
   random: objectOption('fill'),
 }
@@ -30,7 +30,7 @@ const checks: OptionChecks<DestroyOptions> = {
 export async function destroy(location: Location, options: DestroyOptions = {}): Promise<DestroyReport> {
   checkOptions('destroy', options, checks)
   const { site } = resolveLocation(location)
-  const { force = false, signal, onProgress } = options
+  const { force = false, onProgress } = options
   const times = { clock: options.clock ?? systemClock, random: options.random ?? systemRandom }
   const stores = new OriginStores(new RetryingObjectStore(site.root, times), site.prefix, (url) => {
     const { store, prefix } = parseLocation(url)
@@ -38,15 +38,10 @@ export async function destroy(location: Location, options: DestroyOptions = {}):
   })
   const manifests = new ManifestStore(stores.own, times)
   try {
-    return await destroyDatabase({
-      ...times,
-      store: stores.own,
-      manifests,
-      originStore: (origin) => stores.of(origin),
-      force,
-      signal,
-      onProgress,
-    })
+    const originStore = stores.of.bind(stores)
+    return await underLimits('destroy', options, times.clock, (signal) =>
+      destroyDatabase({ ...times, store: stores.own, manifests, originStore, force, signal, onProgress }),
+    )
   } finally {
     await stores.close()
   }

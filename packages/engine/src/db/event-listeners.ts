@@ -12,6 +12,7 @@ export const DB_EVENTS: readonly EventName[] = [
   'restore',
   'gc',
   'stall',
+  'resume',
   'fenced',
   'error',
 ]

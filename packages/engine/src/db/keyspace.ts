@@ -1,3 +1,4 @@
+import type { CallLimits } from '@moraine/base'
 import type { Bytes } from '../batch/limits.ts'
 import type { Engine } from '../recovery/engine.ts'
 import type { ReaderEngine } from '../recovery/reader-engine.ts'
@@ -21,8 +22,10 @@ export class Keyspace extends WriteCalls {
   }
 
   /** Compacts a range of the keyspace, default all of it: see `Db.compact`. */
-  compact(range?: { gte?: Bytes; lt?: Bytes }): Promise<void> {
-    return this.guard(() => compactUserRange(this.slot.engine, this.prefix, range))
+  compact(range?: { gte?: Bytes; lt?: Bytes }, options?: CallLimits): Promise<void> {
+    return this.waiting('compact', options, 'the compaction goes on in the background', (signal) =>
+      compactUserRange(this.slot.engine, this.prefix, range, signal),
+    )
   }
 }
 

@@ -1,11 +1,12 @@
 import { availableParallelism } from 'node:os'
-import { type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
+import { type CallLimits, type Clock, MoraineError, type Random, systemClock, systemRandom } from '@moraine/base'
 import type { Compression } from '@moraine/sstable'
 import { type PriceTable, priceTable, type PriceTableName } from '@moraine/object-store'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import type { EngineSettings, WalSettings } from '../recovery/engine-settings.ts'
 import { checkCompaction, type CompactionOption, compactionSettings } from './compaction-option.ts'
+import { limitChecks } from './call-options.ts'
 import { checkDiskCache, type DiskCacheOption, diskCacheSettings } from './disk-cache-option.ts'
 import {
   checkCompactionFilter,
@@ -15,6 +16,7 @@ import {
   type KeyspaceOptions,
   keyspacesOption,
 } from './keyspace-options.ts'
+import { type MemoryBudgetOption, memoryBudgetOption, memorySettings } from './memory-option.ts'
 import { checkRemoteCompaction, type RemoteCompactionOption, remoteCompactionSettings } from './remote-compaction-option.ts'
 import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, pricesOption, textOption } from './option-checks.ts'
 
@@ -55,8 +57,8 @@ export interface StoreWalOption {
   readonly maxInFlight?: number
 }
 
-/** Options of `open`. Sizes are in bytes, times in milliseconds. */
-export interface OpenOptions {
+/** Options of `open`. Sizes are in bytes, times in milliseconds. `signal` and `timeoutMs` end the opening only. */
+export interface OpenOptions extends CallLimits {
   /** Where acknowledged writes live until they are flushed; default `local`. */
   readonly wal?: WalOption
   /**
@@ -66,13 +68,18 @@ export interface OpenOptions {
   readonly takeover?: 'steal' | 'wait' | 'fail'
   /** Create the database when the location is empty; default true. */
   readonly createIfMissing?: boolean
-  /** A memtable of this size is flushed; default 32 MiB. */
+  /**
+   * Memory for memtables, caches, uploads and read-ahead together: a `MemoryBudget`, which other databases may share, or the
+   * bytes of one of its own. Sizes below that are not given follow from it. Default: none, the sizes are the limits.
+   */
+  readonly memoryBudget?: MemoryBudgetOption
+  /** A memtable of this size is flushed; default 32 MiB, or a tenth of the budget when that is less. */
   readonly memtableSizeBytes?: number
   /** Full memtables that may wait for their flush before writes are held back; default 2. */
   readonly maxSealedMemtables?: number
-  /** Decoded blocks kept in memory; default 64 MiB. */
+  /** Decoded blocks kept in memory; default 64 MiB, with a budget what is left of it. */
   readonly blockCacheSizeBytes?: number
-  /** Indexes and filters of open tables kept in memory; default 64 MiB. */
+  /** Indexes and filters of open tables kept in memory; default 64 MiB, with a budget what is left of it. */
   readonly metadataCacheSizeBytes?: number
   /** A cache of blocks on the local disk below the one in memory; default none. */
   readonly diskCache?: DiskCacheOption
@@ -98,7 +105,7 @@ export interface OpenOptions {
   readonly keyspaces?: Readonly<Record<string, KeyspaceOptions>>
   /** Bloom filter bits per key; 0 for no filter, default 10 (one false positive in a hundred). */
   readonly filterBitsPerKey?: number
-  /** Size at which compaction starts another table; default 32 MiB. */
+  /** Size at which compaction starts another table; default 32 MiB, or a sixteenth of the budget when that is less. */
   readonly targetFileSizeBytes?: number
   /** The shape that compaction gives the tree; default `leveled`. May differ from opening to opening. */
   readonly compaction?: CompactionOption
@@ -118,7 +125,7 @@ export interface OpenOptions {
   readonly level0CompactionTrigger?: number
   /** Tables in level 0 that hold writes back; default 16. */
   readonly level0StopTrigger?: number
-  /** Size of level 1; default 128 MiB. */
+  /** Size of level 1; default 128 MiB, or four tenths of the budget when that is less. */
   readonly levelBaseSizeBytes?: number
   /** How much larger each deeper level is; default 10. */
   readonly levelSizeMultiplier?: number
@@ -162,6 +169,8 @@ const checks: OptionChecks<OpenOptions> = {
   wal: checkWal,
   takeover: oneOfOption('steal', 'wait', 'fail'),
   createIfMissing: booleanOption,
+  ...limitChecks,
+  memoryBudget: memoryBudgetOption,
   memtableSizeBytes: integerOption(256 * 1024, GIB),
   maxSealedMemtables: integerOption(1, 64),
   blockCacheSizeBytes: integerOption(0, 1024 * GIB),
@@ -201,24 +210,20 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     wal: walSettings(options.wal ?? 'local'),
     takeover: options.takeover ?? 'steal',
     createIfMissing: options.createIfMissing ?? true,
-    memtableSizeBytes: options.memtableSizeBytes ?? 32 * MIB,
+    ...memorySettings(options.memoryBudget, options),
     maxSealedMemtables: options.maxSealedMemtables ?? 2,
-    blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
-    metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
     diskCache: diskCacheSettings(options.diskCache),
     blockSizeBytes: options.blockSizeBytes ?? 16 * 1024,
     blockRestartInterval: options.blockRestartInterval ?? 16,
     compression: [options.compression ?? 'lz4'].flat() as Compression[],
     keyspaces: declaredKeyspaces('open', options, options.keyspaces),
     filterBitsPerKey: options.filterBitsPerKey ?? 10,
-    targetFileSizeBytes: options.targetFileSizeBytes ?? 32 * MIB,
     ...compactionSettings(options.compaction ?? 'leveled'),
     remoteCompaction: remoteCompactionSettings(options.remoteCompaction ?? false),
     compactionTombstonePercent: options.compactionTombstonePercent ?? 50,
     compactionMaxAgeMs: options.compactionMaxAgeMs ?? 0,
     level0CompactionTrigger: options.level0CompactionTrigger ?? 4,
     level0StopTrigger: options.level0StopTrigger ?? 16,
-    levelBaseSizeBytes: options.levelBaseSizeBytes ?? 128 * MIB,
     levelSizeMultiplier: options.levelSizeMultiplier ?? 10,
     workerThreads: options.workerThreads ?? defaultWorkerThreads(),
     fenceCheckIntervalMs: options.fenceCheckIntervalMs ?? 5_000,

@@ -1,19 +1,22 @@
-import { type Clock, type Random, systemClock, systemRandom } from '@moraine/base'
+import { type CallLimits, type Clock, type Random, systemClock, systemRandom } from '@moraine/base'
 import { type PriceTable, priceTable, type PriceTableName } from '@moraine/object-store'
 import { openReaderEngine } from '../recovery/open-reader.ts'
 import type { ReaderEvents } from '../recovery/reader-event.ts'
 import type { ReaderSettings } from '../recovery/reader-settings.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
+import { limitChecks } from './call-options.ts'
 import { checkpointOption } from './checkpoint-options.ts'
 import { DbReader } from './db-reader.ts'
 import { checkDiskCache, type DiskCacheOption, diskCacheSettings } from './disk-cache-option.ts'
 import { EventListeners } from './event-listeners.ts'
 import { declaredKeyspaces, keyspaceChecks, type KeyspaceOptions, keyspacesOption } from './keyspace-options.ts'
+import { type MemoryBudgetOption, memoryBudgetOption, memorySettings } from './memory-option.ts'
+import { openLimited } from './open-limited.ts'
 import { type Location, resolveLocation } from './open.ts'
 import { checkOptions, integerOption, objectOption, type OptionChecks, pricesOption } from './option-checks.ts'
 
-/** Options of `openReader`. Sizes are in bytes, times in milliseconds. */
-export interface OpenReaderOptions {
+/** Options of `openReader`. Sizes are in bytes, times in milliseconds. `signal` and `timeoutMs` end the opening only. */
+export interface OpenReaderOptions extends CallLimits {
   /** Read this checkpoint (id or name), frozen. Default: follow the newest manifest. */
   readonly checkpoint?: string
   /** How often a reader that follows looks for something new, one or two requests each time; 0 only when `refresh` is called. Default 1000. */
@@ -24,9 +27,11 @@ export interface OpenReaderOptions {
    * that may only read: then a file may be collected while it is being read.
    */
   readonly lease?: boolean | number
-  /** Decoded blocks kept in memory; default 64 MiB. */
+  /** Memory for caches and read-ahead together: see `OpenOptions`. */
+  readonly memoryBudget?: MemoryBudgetOption
+  /** Decoded blocks kept in memory; default 64 MiB, with a budget what is left of it. */
   readonly blockCacheSizeBytes?: number
-  /** Indexes and filters of open tables kept in memory; default 64 MiB. */
+  /** Indexes and filters of open tables kept in memory; default 64 MiB, with a budget what is left of it. */
   readonly metadataCacheSizeBytes?: number
   /** A cache of blocks on the local disk below the one in memory; default none. */
   readonly diskCache?: DiskCacheOption
@@ -51,6 +56,8 @@ const checks: OptionChecks<OpenReaderOptions> = {
   checkpoint: checkpointOption,
   refreshIntervalMs: integerOption(0, 86_400_000),
   lease: (value) => (typeof value === 'boolean' || leaseLength(value) === undefined ? undefined : `true, false or ${leaseLength(value)}`),
+  ...limitChecks,
+  memoryBudget: memoryBudgetOption,
   blockCacheSizeBytes: integerOption(0, TIB),
   metadataCacheSizeBytes: integerOption(0, TIB),
   diskCache: checkDiskCache,
@@ -68,26 +75,30 @@ const checks: OptionChecks<OpenReaderOptions> = {
 export async function openReader(location: Location, options: OpenReaderOptions = {}): Promise<DbReader> {
   checkOptions('openReader', options, checks)
   const settings = readerSettings(options)
-  const { site, owned } = resolveLocation(location)
-  const events = new EventListeners<ReaderEvents>(['refresh', 'error'])
-  try {
-    const engine = await openReaderEngine(site, settings, (name, payload) => events.emit(name, payload))
-    return new DbReader(engine, events)
-  } catch (error) {
-    if (owned) await site.root.close()
-    throw error
-  }
+  return await openLimited('openReader', options, settings.clock, async (signal) => {
+    const { site, owned } = resolveLocation(location)
+    const events = new EventListeners<ReaderEvents>(['refresh', 'error'])
+    try {
+      const engine = await openReaderEngine(site, settings, (name, payload) => events.emit(name, payload), signal)
+      return new DbReader(engine, events)
+    } catch (error) {
+      if (owned) await site.root.close()
+      throw error
+    }
+  })
 }
 
 function readerSettings(options: OpenReaderOptions): ReaderSettings {
   const { lease = true } = options
   const leaseMs = lease === true ? DEFAULT_LEASE_MS : lease
+  const { memoryBudget, blockCacheSizeBytes, metadataCacheSizeBytes } = memorySettings(options.memoryBudget, options)
   return {
     checkpoint: options.checkpoint,
     refreshIntervalMs: options.refreshIntervalMs ?? 1_000,
     leaseMs: leaseMs === false ? undefined : leaseMs,
-    blockCacheSizeBytes: options.blockCacheSizeBytes ?? 64 * MIB,
-    metadataCacheSizeBytes: options.metadataCacheSizeBytes ?? 64 * MIB,
+    memoryBudget,
+    blockCacheSizeBytes,
+    metadataCacheSizeBytes,
     diskCache: diskCacheSettings(options.diskCache),
     keyspaces: declaredKeyspaces('openReader', options, options.keyspaces),
     prices: options.prices && priceTable(options.prices),

@@ -4,6 +4,7 @@ import type { EngineEvents } from '../recovery/engine-event.ts'
 import { type DatabaseSite, openEngine } from '../recovery/open-engine.ts'
 import { Db } from './db.ts'
 import { DB_EVENTS, EventListeners } from './event-listeners.ts'
+import { openLimited } from './open-limited.ts'
 import { engineSettings, type OpenOptions } from './open-options.ts'
 
 /**
@@ -16,17 +17,19 @@ export type Location = string | { readonly store: ObjectStore; readonly prefix?:
  * Opens a database for writing, and creates it when the location is empty. From then on this process owns it: a process
  * that had it open is fenced off (see `takeover`).
  */
-export async function open(location: Location, options?: OpenOptions): Promise<Db> {
+export async function open(location: Location, options: OpenOptions = {}): Promise<Db> {
   const settings = engineSettings(options)
-  const { site, owned } = resolveLocation(location)
-  const events = new EventListeners<EngineEvents>(DB_EVENTS)
-  try {
-    const engine = await openEngine(site, settings, (name, payload) => events.emit(name, payload))
-    return new Db(engine, events)
-  } catch (error) {
-    if (owned) await site.root.close()
-    throw error
-  }
+  return await openLimited('open', options, settings.clock, async (signal) => {
+    const { site, owned } = resolveLocation(location)
+    const events = new EventListeners<EngineEvents>(DB_EVENTS)
+    try {
+      const engine = await openEngine(site, settings, (name, payload) => events.emit(name, payload), signal)
+      return new Db(engine, events)
+    } catch (error) {
+      if (owned) await site.root.close()
+      throw error
+    }
+  })
 }
 
 /** What a location names. `owned`: the store was made here and is closed with the database. */

@@ -1,6 +1,7 @@
-import { MoraineError } from '@moraine/base'
+import { type CallLimits, MoraineError } from '@moraine/base'
 import type { Bytes } from '../batch/limits.ts'
 import { keyspacePrefix } from '../key/keyspace.ts'
+import { checkLimits, waitUnderLimits } from './call-options.ts'
 import type { EngineSlot } from './engine-slot.ts'
 import { type ReadEngine, type ReadOptions, Reads, type ResidentResult } from './reads.ts'
 import type { ScanOptions } from './scan-options.ts'
@@ -61,6 +62,19 @@ export abstract class ReadCalls<Engine extends ReadEngine> {
       this.#reads = new Reads(engine, this.prefix)
     }
     return this.#reads
+  }
+
+  /** A call that may be waited for under limits; `meanwhile` says what becomes of its work when the wait ends early. */
+  protected waiting<Result>(
+    call: string,
+    options: CallLimits | undefined,
+    meanwhile: string,
+    work: (signal?: AbortSignal) => Promise<Result>,
+  ): Promise<Result> {
+    return this.guard(() => {
+      checkLimits(call, options)
+      return waitUnderLimits(call, options, this.slot.engine.settings.clock, meanwhile, work)
+    })
   }
 
   /** Runs a call: errors thrown at once become rejections, so that a caller has one way to handle them. */

@@ -4,6 +4,7 @@ import type { ReaderEngine } from '../recovery/reader-engine.ts'
 import type { TableStoreStats } from '../table/table-store.ts'
 import { type KeyspaceStats, keyspaceStats } from './keyspace-stats.ts'
 import { type CostStats, costStats } from './cost-stats.ts'
+import { type MemoryStats, memoryStats } from './memory-stats.ts'
 
 /** A picture of a reader at one moment. Sizes in bytes. */
 export interface ReaderStats {
@@ -23,6 +24,8 @@ export interface ReaderStats {
   readonly snapshots: number
   /** Pins held in the store: one, and one for every older view that a scan or a snapshot still reads. */
   readonly pins: number
+  /** Memory in use, by what it is for. */
+  readonly memory: MemoryStats
   readonly cache: TableStoreStats
   /** Requests made to the store since opening, by operation. */
   readonly store: RequestCounts
@@ -52,6 +55,7 @@ export function readerStats(engine: ReaderEngine): ReaderStats {
     },
     snapshots: engine.snapshots,
     pins: engine.pins,
+    memory: memoryStats(engine.memory),
     cache: engine.tables.stats(),
     store: engine.store.snapshot(),
     cost: costStats(engine.store, engine.costs, { liveBytes: sizeBytes, heldBytes: 0, puts: 0, gets: engine.reads.lookups }),

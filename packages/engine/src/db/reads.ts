@@ -1,14 +1,17 @@
-import { abortError, copyRange, MoraineError } from '@moraine/base'
+import { abortError, type CallLimits, type Clock, copyRange, hasLimits, limitCall, MoraineError } from '@moraine/base'
 import type { Bytes } from '../batch/limits.ts'
 import type { Entry } from '../read/scan-cursor.ts'
 import type { ReadPoint, ViewReads } from '../read/view-reads.ts'
+import { limitChecks } from './call-options.ts'
 import { KeyScratch } from './key-scratch.ts'
-import { booleanOption, checkOptions, type OptionChecks, signalOption } from './option-checks.ts'
+import { LimitedScan } from './limited-scan.ts'
+import { booleanOption, checkOptions, type OptionChecks } from './option-checks.ts'
 import { checkScanOptions, type ScanOptions, scanRange } from './scan-options.ts'
 import { type BatchSource, BatchStream, EntryStream } from './scan-stream.ts'
 import { Snapshot, type SnapshotOwner } from './snapshot.ts'
 
-export interface ReadOptions {
+/** At a limit a read gives its wait up; what it fetches goes on, for whoever else waits for that. */
+export interface ReadOptions extends CallLimits {
   /** Read at this snapshot instead of the present. */
   readonly snapshot?: Snapshot
   /**
@@ -16,7 +19,6 @@ export interface ReadOptions {
    * false: everything this process has written.
    */
   readonly durable?: boolean
-  readonly signal?: AbortSignal
 }
 
 /** What `getResident` knows: the value, that there is none, or (undefined) that only I/O could tell. */
@@ -26,6 +28,7 @@ export type ResidentResult = { readonly value: Uint8Array } | { readonly absent:
 export interface ReadEngine extends SnapshotOwner {
   readonly reads: ViewReads
   readonly lastSeq: number
+  readonly settings: { readonly clock: Clock }
   /** Everything up to this sequence number is in the store. */
   readonly durableSeq: number
   /** Keeps a moment, by default the present, readable until it is released. */
@@ -34,7 +37,7 @@ export interface ReadEngine extends SnapshotOwner {
   recover?(error: unknown): Promise<boolean>
 }
 
-const readChecks: OptionChecks<ReadOptions> = { snapshot: () => undefined, durable: booleanOption, signal: signalOption }
+const readChecks: OptionChecks<ReadOptions> = { snapshot: () => undefined, durable: booleanOption, ...limitChecks }
 const NO_ENTRY: Promise<undefined> = Promise.resolve(undefined)
 const ABSENT: ResidentResult = { absent: true }
 
@@ -60,7 +63,7 @@ export class Reads {
     if (state === 'found') return Promise.resolve(this.#foundValue())
     const copy = this.#key.copy()
     const waiting = this.#recovering(options, async () => (await reads.lookupWaiting(copy, at))?.value)
-    return options?.signal === undefined ? waiting : abortable(waiting, options.signal)
+    return hasLimits(options) ? limitCall('get', options, this.#engine.settings.clock, () => waiting) : waiting
   }
 
   getResident(key: Bytes, options: ReadOptions | undefined): ResidentResult {
@@ -74,15 +77,16 @@ export class Reads {
   async getMany(keys: readonly Bytes[], options: ReadOptions | undefined): Promise<(Uint8Array | undefined)[]> {
     if (!Array.isArray(keys)) throw new MoraineError('INVALID', 'getMany takes an array of keys')
     const at = this.#readPoint('getMany', options)
-    return await this.#recovering(options, async () => {
+    const reading = this.#recovering(options, async () => {
       // All keys are read at one moment, whatever is written while some of them wait.
       const held = options?.snapshot === undefined ? this.#engine.hold(at) : undefined
       try {
-        return await this.#getMany(keys, held?.point ?? at, options?.signal)
+        return await this.#getMany(keys, held?.point ?? at)
       } finally {
         held?.release()
       }
     })
+    return await (hasLimits(options) ? limitCall('getMany', options, this.#engine.settings.clock, () => reading) : reading)
   }
 
   scan(options: ScanOptions): EntryStream {
@@ -119,11 +123,7 @@ export class Reads {
     return copyRange(bytes, valueStart, valueEnd)
   }
 
-  async #getMany(
-    keys: readonly Bytes[],
-    at: ReadPoint | undefined,
-    signal: AbortSignal | undefined,
-  ): Promise<(Uint8Array | undefined)[]> {
+  async #getMany(keys: readonly Bytes[], at: ReadPoint | undefined): Promise<(Uint8Array | undefined)[]> {
     const { reads } = this.#engine
     const values: (Uint8Array | undefined)[] = Array.from({ length: keys.length })
     const waits: Promise<void>[] = []
@@ -140,10 +140,7 @@ export class Reads {
         )
       }
     }
-    if (waits.length > 0) {
-      const all = Promise.all(waits)
-      await (signal === undefined ? all : abortable(all, signal))
-    }
+    if (waits.length > 0) await Promise.all(waits)
     return values
   }
 
@@ -162,17 +159,20 @@ export class Reads {
   #startScan(options: ScanOptions): BatchSource {
     this.#engine.ensureOpen()
     checkScanOptions(options)
+    const { signal } = options
+    if (signal?.aborted === true) return { nextBatch: () => Promise.reject(abortError(signal)), close: () => {} }
     const request = {
       range: scanRange(options, this.#prefix),
       prefix: this.#prefix,
       reverse: options.reverse ?? false,
       limit: options.limit ?? Number.POSITIVE_INFINITY,
-      signal: options.signal,
+      signal,
     }
     const engine = this.#engine
     const start = (): BatchSource => engine.reads.scan(request, this.#pointOf(options))
     const recover = engine.recover?.bind(engine)
-    return recover === undefined || options.snapshot !== undefined ? start() : new RecoveringScan(start, recover)
+    const scan = recover === undefined || options.snapshot !== undefined ? start() : new RecoveringScan(start, recover)
+    return hasLimits(options) ? new LimitedScan(scan, options, engine.settings.clock) : scan
   }
 }
 
@@ -182,6 +182,7 @@ class RecoveringScan implements BatchSource {
   readonly #recover: (error: unknown) => Promise<boolean>
   #scan: BatchSource
   #begun = false
+  #closed = false
 
   constructor(start: () => BatchSource, recover: (error: unknown) => Promise<boolean>) {
     this.#start = start
@@ -195,7 +196,7 @@ class RecoveringScan implements BatchSource {
     try {
       batch = await this.#scan.nextBatch(maxEntries, maxBytes)
     } catch (error) {
-      if (!(await this.#recover(error))) throw error
+      if (!(await this.#recover(error)) || this.#closed) throw error
       this.#scan = this.#start()
       batch = await this.#scan.nextBatch(maxEntries, maxBytes)
     }
@@ -204,15 +205,7 @@ class RecoveringScan implements BatchSource {
   }
 
   close(): void {
+    this.#closed = true
     this.#scan.close()
   }
-}
-
-/** Gives the caller's wait up when the signal fires; the read itself is shared and goes on. */
-function abortable<Result>(wait: Promise<Result>, signal: AbortSignal): Promise<Result> {
-  return new Promise((resolve, reject) => {
-    const onAbort = (): void => reject(abortError(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
-    wait.then(resolve, reject).finally(() => signal.removeEventListener('abort', onAbort))
-  })
 }

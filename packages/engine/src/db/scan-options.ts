@@ -1,12 +1,16 @@
-import { MoraineError } from '@moraine/base'
+import { type CallLimits, MoraineError } from '@moraine/base'
 import { type Bytes, keyBytes } from '../batch/limits.ts'
 import { keyspaceEnd, storedKey } from '../key/keyspace.ts'
 import { intersectRanges, keyAfter, type KeyRange, prefixRange } from '../key/key-range.ts'
-import { booleanOption, checkOptions, integerOption, type OptionCheck, type OptionChecks, signalOption } from './option-checks.ts'
+import { limitChecks } from './call-options.ts'
+import { booleanOption, checkOptions, integerOption, type OptionCheck, type OptionChecks } from './option-checks.ts'
 import type { Snapshot } from './snapshot.ts'
 
-/** What to scan. Bounds may be combined; the scan gives the keys that satisfy all of them, in bytewise order. */
-export interface ScanOptions {
+/**
+ * What to scan. Bounds may be combined; the scan gives the keys that satisfy all of them, in bytewise order. `timeoutMs` is
+ * for each wait for further entries: what the caller does between them does not count.
+ */
+export interface ScanOptions extends CallLimits {
   readonly gt?: Bytes
   readonly gte?: Bytes
   readonly lt?: Bytes
@@ -21,7 +25,6 @@ export interface ScanOptions {
   readonly snapshot?: Snapshot
   /** Only writes that survive the loss of this machine: see `ReadOptions`. */
   readonly durable?: boolean
-  readonly signal?: AbortSignal
 }
 
 const bytesOption: OptionCheck = (value) =>
@@ -39,7 +42,7 @@ const checks: OptionChecks<ScanOptions> = {
   limit: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integerOption(0, Number.MAX_SAFE_INTEGER)(value)),
   snapshot: anything,
   durable: booleanOption,
-  signal: signalOption,
+  ...limitChecks,
 }
 
 export function checkScanOptions(options: ScanOptions): void {
@@ -67,12 +70,13 @@ function userRange(options: ScanOptions): KeyRange {
 
 /** Flushes and compacts a range of a keyspace; with an undefined prefix, everything. */
 export async function compactUserRange(
-  engine: { flush(): Promise<void>; compactRange(range: KeyRange): Promise<void> },
+  engine: { flush(signal?: AbortSignal): Promise<void>; compactRange(range: KeyRange): Promise<void> },
   prefix: Uint8Array | undefined,
   range: { gte?: Bytes; lt?: Bytes } | undefined,
+  signal?: AbortSignal,
 ): Promise<void> {
   const keys = plainRange('compact', range)
-  await engine.flush()
+  await engine.flush(signal)
   if (prefix === undefined) return await engine.compactRange(keys)
   await engine.compactRange({
     gte: keys.gte === undefined ? prefix : storedKey(prefix, keys.gte),

@@ -1,4 +1,4 @@
-import { ByteWriter, MoraineError, throwIfAborted } from '@moraine/base'
+import { ByteWriter, type CallLimits, hasLimits, MoraineError, throwIfAborted } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { visitOperations } from '../batch/batch-codec.ts'
 import { ENVELOPED, NEVER, writeEnvelope } from '../batch/envelope.ts'
@@ -10,19 +10,22 @@ import { keyspaceOf } from '../key/keyspace.ts'
 import { keyspaceText } from '../manifest/keyspace-record.ts'
 import type { Engine } from '../recovery/engine.ts'
 import type { Durability } from '../write/write-path.ts'
+import { limitChecks, limitedTurn, TAKEN_WRITE } from './call-options.ts'
 import type { EngineSlot } from './engine-slot.ts'
 import { KeyScratch } from './key-scratch.ts'
-import { checkOptions, oneOfOption, type OptionChecks, signalOption } from './option-checks.ts'
+import { checkOptions, oneOfOption, type OptionChecks } from './option-checks.ts'
 import { ReadCalls } from './read-calls.ts'
 
-export interface WriteOptions {
+/**
+ * At a limit, a write that is held back is withdrawn without a trace. One that has been taken in cannot be recalled: its
+ * promise rejects with ABORTED and `detail.taken`, and the write may be durable.
+ */
+export interface WriteOptions extends CallLimits {
   /**
    * What the returned promise waits for: `memory` nothing, `log` the write-ahead log (the default; with `wal: 'none'`
    * that is memory), `store` the object store. All writes enter the log in order whatever they wait for.
    */
   readonly durability?: Durability
-  /** Gives the write up while it is held back. A write that has been taken in cannot be recalled. */
-  readonly signal?: AbortSignal
 }
 
 export interface PutOptions extends WriteOptions {
@@ -35,7 +38,7 @@ export interface PutOptions extends WriteOptions {
 
 const writeChecks: OptionChecks<WriteOptions> = {
   durability: oneOfOption('memory', 'log', 'store'),
-  signal: signalOption,
+  ...limitChecks,
 }
 const putChecks: OptionChecks<PutOptions> = { ...writeChecks, ttlMs: () => undefined }
 
@@ -66,7 +69,7 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       checkWriteOptions('delete', options)
       this.#key.load(key)
       const { bytes, end } = this.#key
-      return this.slot.engine.writes.apply(EntryKind.delete, bytes, 0, end, NOTHING, options?.durability, options?.signal)
+      return this.#hand(EntryKind.delete, bytes, end, NOTHING, options)
     })
   }
 
@@ -79,8 +82,7 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       checkWriteOptions('deleteRange', options)
       const { gte, lt } = storedRange('deleteRange', range, this.prefix)
       if (Buffer.compare(gte, lt) === 0) return Promise.resolve()
-      const { durability, signal } = options ?? {}
-      return this.slot.engine.writes.apply(EntryKind.deleteRange, gte, 0, gte.length, lt, durability, signal)
+      return this.#hand(EntryKind.deleteRange, gte, gte.length, lt, options)
     })
   }
 
@@ -104,7 +106,9 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       checkWriteOptions('write', options)
       if (!(batch instanceof WriteBatch)) throw new MoraineError('INVALID', 'write takes a WriteBatch')
       if (batch.size === 0) return Promise.resolve()
-      return this.slot.engine.writes.write(this.operations(batch), batch.size, options?.durability, options?.signal)
+      const operations = this.operations(batch)
+      if (hasLimits(options)) return this.#writeLimited(operations, batch.size, options)
+      return this.slot.engine.writes.write(operations, batch.size, options?.durability, undefined)
     })
   }
 
@@ -121,11 +125,33 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
     const { engine } = this.slot
     const { bytes, end } = this.#key
     const ttlMs = options?.ttlMs ?? (engine.keyspaces.hasDefaultTtl ? engine.keyspaces.ttlOf(this.#name) : NEVER)
-    if (ttlMs === NEVER) return engine.writes.apply(kind, bytes, 0, end, value, options?.durability, options?.signal)
+    if (ttlMs === NEVER) return this.#hand(kind, bytes, end, value, options)
     this.#scratch.clear()
     writeEnvelope(this.#scratch, expiresAt(engine.nowMs(), ttlMs), false)
     const enveloped = this.#scratch.bytes(value).view()
-    return engine.writes.apply(kind | ENVELOPED, bytes, 0, end, enveloped, options?.durability, options?.signal)
+    return this.#hand(kind | ENVELOPED, bytes, end, enveloped, options)
+  }
+
+  /** Gives one operation to the write path, which takes or copies its bytes before this returns. */
+  #hand(kind: number, key: Uint8Array, keyEnd: number, value: Uint8Array, options: WriteOptions | undefined): Promise<void> {
+    if (hasLimits(options)) return this.#handLimited(kind, key, keyEnd, value, options)
+    return this.slot.engine.writes.apply(kind, key, 0, keyEnd, value, options?.durability, undefined)
+  }
+
+  // Apart, because most calls have no limits and are to pay for no closure.
+
+  #handLimited(kind: number, key: Uint8Array, keyEnd: number, value: Uint8Array, options: WriteOptions): Promise<void> {
+    const { engine } = this.slot
+    return limitedTurn('the write', options, engine, TAKEN_WRITE, (signal) =>
+      engine.writes.apply(kind, key, 0, keyEnd, value, options.durability, signal),
+    )
+  }
+
+  #writeLimited(operations: Uint8Array, count: number, options: WriteOptions): Promise<void> {
+    const { engine } = this.slot
+    return limitedTurn('the write', options, engine, TAKEN_WRITE, (signal) =>
+      engine.writes.write(operations, count, options.durability, signal),
+    )
   }
 
   #checkOperands(operations: Uint8Array): void {

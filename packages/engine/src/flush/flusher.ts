@@ -1,4 +1,4 @@
-import type { Clock, MoraineError } from '@moraine/base'
+import type { Clock, MemoryAccount, MoraineError } from '@moraine/base'
 import { isMoraineError, sleep, WaitList } from '@moraine/base'
 import type { RequestAccount, RequestCost } from '@moraine/object-store'
 import type { Memtable } from '../memtable/memtable.ts'
@@ -36,6 +36,10 @@ export interface FlusherOptions {
   readonly versions: VersionSet
   readonly tableWriter: TableWriter
   readonly byteWork: ByteWork
+  /** What tables on their way to the store are charged to. */
+  readonly memory: MemoryAccount
+  /** No read uses a flushed memtable any more, and its memory is free. */
+  readonly onReleased: () => void
   readonly rules: FlushRules
   readonly clock: Clock
   /** What travels with the commits. */
@@ -154,6 +158,16 @@ export class Flusher {
   }
 
   async #flush(memtable: Memtable): Promise<void> {
+    // A flush waits for nobody's memory: it is what gives memory back. A table is about as large as what is in it.
+    const memory = this.#options.memory.hold('uploads', memtable.rawBytes)
+    try {
+      await this.#flushCharged(memtable)
+    } finally {
+      memory.release()
+    }
+  }
+
+  async #flushCharged(memtable: Memtable): Promise<void> {
     const { views, versions, rules, tableWriter, rider, clock, signal } = this.#options
     const startMs = clock.monotonicMs()
     const account = this.#options.account.sub()
@@ -185,7 +199,11 @@ export class Flusher {
       (committed) => {
         views.install(
           { sealed: views.current.sealed.filter((sealed) => sealed !== memtable), version: committed.version },
-          () => memtable.release(),
+          () => {
+            memtable.release()
+            this.#options.onReleased()
+          },
+          (view) => view.active === memtable || view.sealed.includes(memtable),
         )
         tableWriter.published(files)
         boarded?.arrived()

@@ -50,6 +50,14 @@ export class ArenaPool {
     if (chunk instanceof SharedArrayBuffer) this.#shared.push(chunk)
     else this.#unshared.push(chunk)
   }
+
+  /** Leaves chunks of so many bytes, or a little more, to the garbage collector. */
+  trim(bytes: number): void {
+    const targetBytes = this.pooledBytes - bytes
+    while (this.pooledBytes > Math.max(0, targetBytes)) {
+      if (this.#unshared.pop() === undefined) this.#shared.pop()
+    }
+  }
 }
 
 export interface ArenaOptions {

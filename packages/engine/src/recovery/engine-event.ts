@@ -4,7 +4,7 @@ import type { RemoteCompactionReport } from '../compaction/remote/remote-offers.
 import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
 import type { FlushReport } from '../flush/flusher.ts'
 import type { CollectedReport } from '../gc/background-collector.ts'
-import type { StallReason } from '../write/write-path.ts'
+import type { Resume, Stall } from '../write/stalls.ts'
 
 /** What an engine tells its owner; the names and payloads of `db.on`. */
 export interface EngineEvents {
@@ -19,7 +19,9 @@ export interface EngineEvents {
   /** Garbage was deleted. */
   gc: CollectedReport
   /** Writes are held back. */
-  stall: { readonly reason: StallReason }
+  stall: Stall
+  /** The end of a stall: writes go on, or wait for something else, of which another `stall` tells. */
+  resume: Resume
   /** Another process owns the database now. */
   fenced: { readonly error: MoraineError }
   /** Background work failed: `willRetry` says whether it is tried again or the database has stopped. */

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@moraine/base'
+import type { Clock, MemoryBudget, Random } from '@moraine/base'
 import type { CompactionSettings } from '../compaction/compaction-plan.ts'
 import type { RemoteCompactionSettings } from '../compaction/remote/remote-offers.ts'
 import type { PriceTable } from '@moraine/object-store'
@@ -37,6 +37,8 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   /** Undefined: nothing is offered to remote compactors. */
   readonly remoteCompaction: RemoteCompactionSettings | undefined
   readonly filterBitsPerKey: number
+  /** What all memory is charged to, shared or not. One without an end when there is no limit but the sizes below. */
+  readonly memoryBudget: MemoryBudget
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */
   readonly metadataCacheSizeBytes: number

@@ -1,4 +1,4 @@
-import { Deferred, isMoraineError, type MoraineError } from '@moraine/base'
+import { isMoraineError, type MemoryAccount, type MoraineError } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import { type CheckpointRequest, Checkpoints } from '../checkpoint/checkpoints.ts'
 import type { OriginReleaser } from '../checkpoint/origin-releaser.ts'
@@ -21,6 +21,7 @@ import type { OriginStores } from '../table/origin-stores.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { WalStats } from '../wal/wal-stats.ts'
+import type { MemtableLedger } from '../write/memtable-ledger.ts'
 import { WritePath } from '../write/write-path.ts'
 import type { BuildRules } from './build-rules.ts'
 import type { CostBook } from './cost-book.ts'
@@ -30,6 +31,7 @@ import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { FenceCheck } from './fence-check.ts'
 import type { RestorePlan } from './restore-plan.ts'
+import { untilDeadline } from './until-deadline.ts'
 
 /** The parts of an engine, put together by `openEngine`. */
 export interface EngineParts {
@@ -48,6 +50,9 @@ export interface EngineParts {
   readonly origins: OriginReleaser
   readonly byteWork: ByteWork
   readonly newMemtable: () => Memtable
+  /** What the memory of this database is charged to. */
+  readonly memory: MemoryAccount
+  readonly ledger: MemtableLedger
   readonly log: EngineLog | undefined
   readonly lastSeq: number
   readonly emit: EmitEvent
@@ -86,11 +91,13 @@ export class Engine implements ReadHost {
   readonly checkpoints: Checkpoints
   readonly reopen: (restore: RestorePlan, signal: AbortSignal) => Promise<Engine>
   readonly compactor: Compactor
+  readonly memory: MemoryAccount
 
   readonly #emit: EmitEvent
   readonly #time: TtlClock
   readonly #log: EngineLog | undefined
   readonly #byteWork: ByteWork
+  readonly #ledger: MemtableLedger
   readonly #flusher: Flusher
   readonly #abort = new AbortController()
   readonly #fenceCheck: FenceCheck
@@ -119,6 +126,8 @@ export class Engine implements ReadHost {
     this.#emit = parts.emit
     this.#log = parts.log
     this.#byteWork = parts.byteWork
+    this.memory = parts.memory
+    this.#ledger = parts.ledger
     this.reads = new ViewReads(this)
     this.reopen = parts.reopen
     this.#replayedSeq = parts.lastSeq
@@ -133,6 +142,8 @@ export class Engine implements ReadHost {
       rules: parts.rules,
       clock,
       byteWork: parts.byteWork,
+      memory: parts.memory,
+      onReleased: () => this.#ledger.refresh(),
       onRetry: (error: MoraineError) => this.#emit('error', { error, willRetry: true }),
       onFailed: (error: unknown) => this.fail(error),
       signal: this.#abort.signal,
@@ -187,11 +198,15 @@ export class Engine implements ReadHost {
       lastSeq: parts.lastSeq,
       newMemtable: () => parts.newMemtable(),
       onSealed: () => this.#flusher.kick(),
-      onStall: (reason) => this.#emit('stall', { reason }),
+      ledger: parts.ledger,
+      onStall: (stall) => this.#emit('stall', stall),
+      onResume: (resume) => this.#emit('resume', resume),
       onLogFailed: (error) => this.fail(error),
       flushThrough: (seq) => this.flushThrough(seq),
       clock,
     })
+    parts.ledger.attach(this.writes)
+    parts.ledger.refresh()
     this.#flusher.kick()
     this.compactor.kick()
     this.#fenceCheck = new FenceCheck({
@@ -266,14 +281,14 @@ export class Engine implements ReadHost {
   }
 
   /** A checkpoint of everything written before this call, and of nothing written after it. */
-  takeCheckpoint(request: CheckpointRequest): Promise<CheckpointRecord> {
+  takeCheckpoint(request: CheckpointRequest, signal?: AbortSignal): Promise<CheckpointRecord> {
     let taken: Promise<CheckpointRecord> | undefined
     const take = async (): Promise<void> => {
       taken = this.checkpoints.take(request)
       // Whoever asked gets the failure; a write that was held back behind this must not.
       await taken.catch(() => {})
     }
-    return this.writes.inTurn(take).then(() => taken as Promise<CheckpointRecord>)
+    return this.writes.inTurn(take, signal).then(() => taken as Promise<CheckpointRecord>)
   }
 
   /** Shared flush: writes that ask for the store while a flush runs go out together with the next one. */
@@ -314,6 +329,7 @@ export class Engine implements ReadHost {
     this.#flusher.stop(reason)
     this.#abort.abort(reason)
     this.#fenceCheck.cancel()
+    this.#ledger.detach()
     this.gc.abandon(reason)
     this.origins.abandon(reason)
   }
@@ -340,7 +356,7 @@ export class Engine implements ReadHost {
    * what was acknowledged, and the error says so.
    */
   close(): Promise<void> {
-    this.#closed ??= this.#close()
+    this.#closed ??= this.#close().finally(() => this.memory.close())
     return this.#closed
   }
 
@@ -361,7 +377,7 @@ export class Engine implements ReadHost {
     await this.#closeLog().catch((error: unknown) => {
       problem ??= error
     })
-    await this.#until(deadlineMs, this.tables.close())
+    await untilDeadline(this.settings.clock, deadlineMs, this.tables.close())
     await this.stores.close()
     if (problem !== undefined) throw problem
   }
@@ -372,30 +388,16 @@ export class Engine implements ReadHost {
 
   /** Resolves when nothing runs any more. */
   async #drained(deadlineMs: number): Promise<void> {
+    const { clock } = this.settings
     await this.#flusher.drained()
-    await this.#until(deadlineMs, this.compactor.drained())
-    await this.#until(deadlineMs, this.#byteWork.close())
+    await untilDeadline(clock, deadlineMs, this.compactor.drained())
+    await untilDeadline(clock, deadlineMs, this.#byteWork.close())
     // What was replaced may still be deleted, unless the database is not ours any more.
     this.gc.stop()
-    await this.#until(deadlineMs, this.gc.drained())
+    await untilDeadline(clock, deadlineMs, this.gc.drained())
     this.gc.abandon(closedError())
     this.origins.abandon(closedError())
     await this.writes.drained()
-  }
-
-  /**
-   * Waits for what may be waiting for a store that never answers: reads of a compaction that was given up, deletions.
-   * Neither can do harm any more, so they are left behind at the deadline.
-   */
-  async #until(deadlineMs: number, work: Promise<unknown>): Promise<void> {
-    const { clock } = this.settings
-    const late = new Deferred<void>()
-    const timer = clock.setTimer(Math.max(0, deadlineMs - clock.monotonicMs()), () => late.resolve())
-    try {
-      await Promise.race([work, late.promise])
-    } finally {
-      timer.cancel()
-    }
   }
 
   /**
@@ -449,6 +451,7 @@ export class Engine implements ReadHost {
   }
 
   #afterCommit(): void {
+    this.#ledger.refresh()
     this.writes.resume()
     this.compactor.kick()
   }

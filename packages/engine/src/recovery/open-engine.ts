@@ -1,3 +1,4 @@
+import type { MemoryAccount } from '@moraine/base'
 import { hostname } from 'node:os'
 import { CountingObjectStore, type ObjectStore, RetryingObjectStore } from '@moraine/object-store'
 import { OriginReleaser } from '../checkpoint/origin-releaser.ts'
@@ -19,6 +20,7 @@ import { TableStore } from '../table/table-store.ts'
 import { TableWriter } from '../table/table-writer.ts'
 import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
 import { sweepStoreWal } from '../wal/store-wal-sweep.ts'
+import { MemtableLedger } from '../write/memtable-ledger.ts'
 import { BuildRules } from './build-rules.ts'
 import { chooseByteWork } from './choose-byte-work.ts'
 import { CostBook } from './cost-book.ts'
@@ -66,11 +68,23 @@ export async function openEngine(
   const store = new CountingObjectStore(site.root, { clock: settings.clock, unattributed: accounts.other })
   const stores = new OriginStores(new RetryingObjectStore(store, settings), site.prefix, (url) => openOrigin(url, settings))
   const diskCache = newDiskCache(settings, emit)
-  const tables = new TableStore((origin) => stores.of(origin), settings, { gets: accounts.get, scans: accounts.scan }, diskCache)
+  const memory = settings.memoryBudget.join()
+  const reads = { gets: accounts.get, scans: accounts.scan }
+  const tables = new TableStore((origin) => stores.of(origin), { ...settings, memory }, reads, diskCache)
+  const pool = new ArenaPool(settings.memtableSizeBytes * 2)
+  memory.addCache({
+    size: () => pool.pooledBytes,
+    giveWay: (bytes) => {
+      const before = pool.pooledBytes
+      pool.trim(bytes)
+      memory.charge('memtablePool', pool.pooledBytes - before)
+    },
+  })
   try {
-    return await startEngine({ settings, store, costs, stores, tables, diskCache, emit }, undefined, signal)
+    return await startEngine({ settings, store, costs, stores, tables, diskCache, pool, memory, emit }, undefined, signal)
   } catch (error) {
     await tables.close()
+    memory.close()
     throw error
   }
 }
@@ -83,13 +97,15 @@ interface EngineGround {
   readonly stores: OriginStores
   readonly tables: TableStore
   readonly diskCache: DiskCache | undefined
+  readonly pool: ArenaPool
+  readonly memory: MemoryAccount
   readonly emit: EmitEvent
   /** What was declared of keyspaces while the engine before this one ran. */
   readonly keyspaces?: Keyspaces
 }
 
 async function startEngine(ground: EngineGround, restore: RestorePlan | undefined, signal?: AbortSignal): Promise<Engine> {
-  const { settings, store, costs, stores, tables, diskCache, emit } = ground
+  const { settings, store, costs, stores, tables, diskCache, pool, memory, emit } = ground
   const { clock, random } = settings
   const opening = restore === undefined ? 'open' : 'restore'
   // What says nothing else is charged to the opening: everything that runs later does.
@@ -130,9 +146,9 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
   else if (folder !== undefined) folder = await adoptRestoredLog(settings, folder)
 
   const byteWork = chooseByteWork(settings, stores, tables)
-  const pool = new ArenaPool(settings.memtableSizeBytes * 2)
   const newMemtable = (): Memtable => new Memtable({ pool, shared: byteWork.sharesMemtables })
   const views = new ViewRegistry(newMemtable(), manifest.version)
+  const ledger = new MemtableLedger({ account: memory, views, pool, maxSealedMemtables: settings.maxSealedMemtables })
   const versions = new VersionSet(manifests, manifest, {
     clock,
     random,
@@ -172,7 +188,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     clock,
     onFailed: (error) => emit('error', { error, willRetry: true }),
   })
-  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, rules, folder, newMemtable, emit, account: costs.accounts[opening], signal }
+  const recovery = { settings, store: retrying, manifests, manifest, versions, views, tableWriter, byteWork, rules, folder, newMemtable, memory, ledger, emit, account: costs.accounts[opening], signal }
   const { lastSeq, localWrites } = await recoverLogs(recovery).catch(async (error: unknown) => {
     // A flush of what was replayed may have started a thread.
     await byteWork.close()
@@ -198,6 +214,8 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
     origins,
     byteWork,
     newMemtable,
+    memory,
+    ledger,
     log,
     lastSeq,
     emit,

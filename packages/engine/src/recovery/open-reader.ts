@@ -54,7 +54,8 @@ export async function openReaderEngine(
         })
   const diskCache = newDiskCache(settings, emit)
   const { get: gets, scan: scans } = costs.accounts
-  const tables = new TableStore((origin) => stores.of(origin), settings, { gets, scans }, diskCache)
+  const memory = settings.memoryBudget.join()
+  const tables = new TableStore((origin) => stores.of(origin), { ...settings, memory }, { gets, scans }, diskCache)
   const sourceFor = (purpose: 'open' | 'refresh'): ReaderSource => {
     const charged = costs.store(stores.own, purpose)
     return new ReaderSource(new ManifestStore(charged, { clock, random }), charged, lease, settings.checkpoint)
@@ -66,10 +67,11 @@ export async function openReaderEngine(
     const keyspaces = new Keyspaces(basis.manifest.keyspaces)
     for (const [name, declared] of settings.keyspaces) keyspaces.declare(name, declared)
     const source = sourceFor('refresh')
-    const reader = new ReaderEngine({ settings, store, costs, stores, tables, manifests, source, basis, keyspaces, lease, emit, closing })
+    const reader = new ReaderEngine({ settings, store, costs, stores, tables, manifests, source, basis, keyspaces, lease, memory, emit, closing })
     await reader.start(signal)
     return reader
   } catch (error) {
+    memory.close()
     await lease?.close()
     await tables.close()
     throw error

@@ -1,4 +1,4 @@
-import { isMoraineError, MoraineError, SerialQueue, type Timer } from '@moraine/base'
+import { isMoraineError, type MemoryAccount, MoraineError, SerialQueue, type Timer } from '@moraine/base'
 import type { CountingObjectStore } from '@moraine/object-store'
 import type { CheckpointRecord, Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
@@ -29,6 +29,8 @@ export interface ReaderParts {
   readonly basis: ReaderBasis
   readonly keyspaces: Keyspaces
   readonly lease: ReaderLease | undefined
+  /** What the memory of this reader is charged to. */
+  readonly memory: MemoryAccount
   readonly emit: EmitReaderEvent
   readonly closing: AbortController
 }
@@ -45,6 +47,7 @@ export class ReaderEngine implements ReadHost {
   readonly views: ViewRegistry
   readonly tables: TableStore
   readonly reads: ViewReads
+  readonly memory: MemoryAccount
 
   readonly keyspaces: Keyspaces
   readonly operators: MergeOperators
@@ -79,6 +82,7 @@ export class ReaderEngine implements ReadHost {
     this.#closing = parts.closing
     this.#manifest = basis.manifest
     this.#checkpoint = basis.checkpoint
+    this.memory = parts.memory
     this.#time = new TtlClock(settings.clock, basis.manifest.ttlNowMs)
     this.keyspaces = parts.keyspaces
     this.operators = parts.keyspaces.operators
@@ -96,7 +100,7 @@ export class ReaderEngine implements ReadHost {
 
   /** Reads the log's tail and starts to poll. */
   async start(signal: AbortSignal | undefined): Promise<void> {
-    await this.#tail?.poll(signal ?? this.#closing.signal)
+    await this.#pollTail(signal)
     if (this.#source.follows && this.settings.refreshIntervalMs > 0) this.#armRefresh()
   }
 
@@ -196,7 +200,7 @@ export class ReaderEngine implements ReadHost {
   }
 
   close(): Promise<void> {
-    this.#closed ??= this.#close()
+    this.#closed ??= this.#close().finally(() => this.memory.close())
     return this.#closed
   }
 
@@ -218,12 +222,21 @@ export class ReaderEngine implements ReadHost {
     } else {
       if (!this.#source.follows) return false
       const newest = await this.#manifests.newestId(signal)
-      if (newest === this.#manifest.id) return (await this.#tail?.poll(signal)) ?? false
+      if (newest === this.#manifest.id) return await this.#pollTail(signal)
       this.#install(await this.#source.acquire(signal, newest))
     }
-    await this.#tail?.poll(signal)
+    await this.#pollTail(signal)
     this.#emit('refresh', { manifestId: this.#manifest.id, lastSequence: this.lastSeq })
     return true
+  }
+
+  /** Reads what the log has by now; says whether there was anything. It stays in memory until a manifest has it. */
+  async #pollTail(signal: AbortSignal = this.#closing.signal): Promise<boolean> {
+    const some = (await this.#tail?.poll(signal)) ?? false
+    const { active, sealed } = this.views.current
+    const heldBytes = sealed.reduce((bytes, memtable) => bytes + memtable.memoryBytes, active.memoryBytes)
+    this.memory.setMemtables({ activeBytes: 0, sealedBytes: 0, maySeal: false, heldBytes, poolBytes: 0 })
+    return some
   }
 
   #hasLapsed(): boolean {

@@ -1,4 +1,4 @@
-import type { Clock, Random } from '@moraine/base'
+import type { Clock, MemoryBudget, Random } from '@moraine/base'
 import type { DiskCacheSettings } from '../table/disk-cache/disk-cache.ts'
 import type { KeyspaceSettings } from '../table/keyspaces.ts'
 import type { PriceTable } from '@moraine/object-store'
@@ -11,6 +11,8 @@ export interface ReaderSettings {
   readonly refreshIntervalMs: number
   /** Undefined: the reader writes nothing at all. */
   readonly leaseMs: number | undefined
+  /** What all memory is charged to, shared or not. */
+  readonly memoryBudget: MemoryBudget
   readonly blockCacheSizeBytes: number
   readonly metadataCacheSizeBytes: number
   /** Undefined: none. */

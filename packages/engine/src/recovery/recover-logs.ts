@@ -1,3 +1,4 @@
+import type { MemoryAccount } from '@moraine/base'
 import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { NO_RIDER } from '../flush/commit-rider.ts'
 import { Flusher } from '../flush/flusher.ts'
@@ -12,6 +13,7 @@ import type { LocalWalFolder } from '../wal/local-wal-folder.ts'
 import { replayStoreWal } from '../wal/store-wal-replay.ts'
 import { type EndedLog, endLogs } from '../wal/store-wal-takeover.ts'
 import type { BuildRules } from './build-rules.ts'
+import type { MemtableLedger } from '../write/memtable-ledger.ts'
 import type { EmitEvent } from './engine-event.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { type ReplayTarget, replayLog } from './replay.ts'
@@ -31,6 +33,8 @@ export interface LogRecovery {
   /** The local log that continues the manifest, if there is one on this machine. */
   readonly folder: LocalWalFolder | undefined
   readonly newMemtable: () => Memtable
+  readonly memory: MemoryAccount
+  readonly ledger: MemtableLedger
   readonly emit: EmitEvent
   /** Charged for the flushes of what memory has no room for. */
   readonly account: RequestAccount
@@ -106,8 +110,9 @@ class MemtableFiller implements ReplayTarget {
   }
 
   afterRecord(): Promise<void> | undefined {
-    const { views, settings, newMemtable } = this.#recovery
+    const { views, settings, newMemtable, ledger } = this.#recovery
     const { active, sealed } = views.current
+    ledger.refresh()
     if (active.memoryBytes < settings.memtableSizeBytes) return undefined
     views.install({ active: newMemtable(), sealed: [active, ...sealed] })
     if (sealed.length < settings.maxSealedMemtables) return undefined
@@ -123,7 +128,7 @@ class MemtableFiller implements ReplayTarget {
   }
 
   #newFlusher(): Flusher {
-    const { views, versions, tableWriter, byteWork, settings, rules, emit, account } = this.#recovery
+    const { views, versions, tableWriter, byteWork, memory, ledger, settings, rules, emit, account } = this.#recovery
     const { clock } = settings
     const signal = this.#recovery.signal ?? new AbortController().signal
     return new Flusher({
@@ -133,6 +138,8 @@ class MemtableFiller implements ReplayTarget {
       rules,
       clock,
       byteWork,
+      memory,
+      onReleased: () => ledger.refresh(),
       rider: NO_RIDER,
       account,
       riderAccount: account,

@@ -1,3 +1,4 @@
+import type { GivingCache, MemoryAccount } from '@moraine/base'
 import type { DataBlock } from '@moraine/sstable'
 import { GhostBlocks } from './ghost-blocks.ts'
 
@@ -29,21 +30,29 @@ export interface CachedBlock {
 
 const PROBATION_SHARE = 0.1
 
-export class BlockCache {
+export class BlockCache implements GivingCache {
   readonly budgetBytes: number
+  readonly #memory: MemoryAccount | undefined
   readonly #probation = new Fifo()
   readonly #main = new Fifo()
   readonly #ghosts: GhostBlocks
   insertions = 0
   evictions = 0
 
-  constructor(budgetBytes: number) {
+  /** @param memory what the cache shares its memory with, and gives way to */
+  constructor(budgetBytes: number, memory?: MemoryAccount) {
     this.budgetBytes = budgetBytes
     this.#ghosts = new GhostBlocks(budgetBytes)
+    this.#memory = memory
+    memory?.addCache(this)
   }
 
   get sizeBytes(): number {
     return this.#probation.bytes + this.#main.bytes
+  }
+
+  size(): number {
+    return this.sizeBytes
   }
 
   get blockCount(): number {
@@ -52,7 +61,7 @@ export class BlockCache {
 
   /** True when a block of this size fits without pushing another out. */
   hasRoomFor(bytes: number): boolean {
-    return this.sizeBytes + bytes <= this.budgetBytes
+    return this.sizeBytes + bytes <= this.budgetBytes && this.#memory?.hasRoomFor(bytes) !== false
   }
 
   /** @param scanned read by a scan: that it comes again says nothing about it */
@@ -63,6 +72,12 @@ export class BlockCache {
     const isBack = !scanned && this.#ghosts.take(slots, ordinal)
     this.#place(slots, ordinal, block, isBack ? this.#main : this.#probation)
     while (this.sizeBytes > this.budgetBytes) this.#evictOne()
+    this.#memory?.charge('blockCache', block.memoryBytes)
+  }
+
+  giveWay(bytes: number): void {
+    const targetBytes = Math.max(0, this.sizeBytes - bytes)
+    while (this.sizeBytes > targetBytes) this.#evictOne()
   }
 
   /** A block that was used since it came, or has been kept for that. */
@@ -83,6 +98,7 @@ export class BlockCache {
       else this.#evict(entry)
     }
     this.#place(slots, ordinal, block, this.#main, true)
+    this.#memory?.charge('blockCache', block.memoryBytes)
     return true
   }
 
@@ -92,6 +108,7 @@ export class BlockCache {
     entry.resident = false
     entry.slots.blocks[entry.ordinal] = undefined
     if (!this.#probation.forget(entry)) this.#main.forget(entry)
+    this.#memory?.charge('blockCache', -entry.block.memoryBytes)
   }
 
   /** Forgets all blocks of a table that left the database. */
@@ -101,6 +118,7 @@ export class BlockCache {
       entry.resident = false
       // The queues skip entries that are not resident; only the byte count changes now.
       if (!this.#probation.forget(entry)) this.#main.forget(entry)
+      this.#memory?.charge('blockCache', -entry.block.memoryBytes)
     }
     slots.blocks.length = 0
   }
@@ -113,7 +131,9 @@ export class BlockCache {
   }
 
   #evictOne(): void {
-    if (this.#probation.bytes > this.budgetBytes * PROBATION_SHARE || this.#main.size === 0) {
+    // A cache that gives way may hold far less than it could.
+    const probationBytes = Math.min(this.budgetBytes, this.sizeBytes) * PROBATION_SHARE
+    if (this.#probation.bytes > probationBytes || this.#main.size === 0) {
       const entry = this.#probation.shift()
       if (entry === undefined) return
       if (entry.used) {
@@ -139,6 +159,7 @@ export class BlockCache {
     entry.resident = false
     entry.slots.blocks[entry.ordinal] = undefined
     this.evictions++
+    this.#memory?.charge('blockCache', -entry.block.memoryBytes)
   }
 }
 

@@ -16,7 +16,7 @@ import { type ReadAhead, tableIterator } from './table-iterator.ts'
 import type { TableStore } from './table-store.ts'
 
 /** Merges read everything once, in order: large windows from the start. */
-const MERGE_READ_AHEAD: ReadAhead = { initialBytes: 1024 * 1024, maxBytes: 2 * 1024 * 1024, keeps: false }
+export const MERGE_WINDOW_BYTES: number = 2 * 1024 * 1024
 
 /** See `BuildRequest.pause`. */
 export type Pause = () => Promise<void> | undefined
@@ -53,7 +53,9 @@ export async function* buildMerge(
   code?: ApplicationCode,
   account?: RequestAccount,
 ): AsyncGenerator<BuiltTable, void> {
-  const open = (file: TableFile): EntryIterator => tableIterator(tables, file, MERGE_READ_AHEAD, account)
+  const maxBytes = job.windowBytes ?? MERGE_WINDOW_BYTES
+  const readAhead: ReadAhead = { initialBytes: Math.ceil(maxBytes / 2), maxBytes, keeps: false, reserved: true }
+  const open = (file: TableFile): EntryIterator => tableIterator(tables, file, readAhead, account)
   const tombstones = await inputTombstones(job.runs.flat(), tables, account)
   // A table that range tombstones delete as a whole need not be read.
   const runs = tombstones === undefined ? job.runs : job.runs.map((files) => files.filter((file) => !isDeleted(file, tombstones, job.snapshots)))

@@ -33,6 +33,8 @@ export interface MergeJob extends FlushJob {
   readonly deeper: readonly (readonly KeySpan[])[]
   /** A table is closed at the first key after this many bytes. */
   readonly targetSizeBytes: number
+  /** The largest read-ahead window of an input; default 2 MiB. Two of them are in memory for each run. */
+  readonly windowBytes?: number
 }
 
 /** Code of the application that takes part in byte work. Only the thread that has it can run it. */

@@ -1,3 +1,4 @@
+import type { MemoryHold } from '@moraine/base'
 import type { RequestAccount } from '@moraine/object-store'
 import type { DataBlock, SstMetadata } from '@moraine/sstable'
 import { envelopedKind } from '../batch/envelope.ts'
@@ -17,6 +18,8 @@ export interface ReadAhead {
    * about to go.
    */
   readonly keeps: boolean
+  /** The memory of the windows was reserved beforehand, all of it. */
+  readonly reserved?: boolean
 }
 
 /** For scans: a short one reads one block, a long one soon reads a megabyte a request. */
@@ -37,6 +40,7 @@ interface Window {
   /** A point read in disguise. */
   readonly short: boolean
   readonly bytes: Uint8Array
+  readonly memory: MemoryHold | undefined
 }
 
 /**
@@ -132,9 +136,8 @@ export class TableIterator implements EntryIterator {
     this.#closed = true
     this.valid = false
     this.#block = undefined
-    this.#window = undefined
-    // A window still on its way belongs to nobody; its failure is nobody's either.
-    this.#upcoming?.load.catch(() => {})
+    this.#replaceWindow(undefined)
+    abandon(this.#upcoming?.load)
     this.#upcoming = undefined
   }
 
@@ -174,8 +177,11 @@ export class TableIterator implements EntryIterator {
       return this.#stand(this.#decode(window, ordinal), ordinal, forward, position)
     }
     return this.#fetchWindow(ordinal, forward).then((fetched) => {
-      if (this.#closed) return undefined
-      this.#window = fetched
+      if (this.#closed) {
+        fetched.memory?.release()
+        return undefined
+      }
+      this.#replaceWindow(fetched)
       return this.#stand(this.#decode(fetched, ordinal), ordinal, forward, position)
     })
   }
@@ -218,7 +224,7 @@ export class TableIterator implements EntryIterator {
         this.#prefetch(forward ? upcoming.last + 1 : upcoming.first - 1, forward)
         return upcoming.load
       }
-      upcoming.load.catch(() => {})
+      abandon(upcoming.load)
       this.#windowBytes = this.#readAhead.initialBytes
     }
     const [first, last] = this.#extent(ordinal, forward)
@@ -240,27 +246,46 @@ export class TableIterator implements EntryIterator {
   }
 
   async #load(first: number, last: number): Promise<Window> {
-    const { keeps, initialBytes } = this.#readAhead
+    const { keeps, initialBytes, reserved } = this.#readAhead
     const metadata = this.#metadata as SstMetadata
     const short = keeps && this.#entered <= SHORT_SCAN_BLOCKS && this.#windowBytes <= initialBytes
-    const bytes = await this.#tables.readBlocks(this.#handle, metadata, first, last, short, this.#account)
-    return { first, last, short, bytes }
+    const { index } = metadata
+    const sizeBytes = index.blockOffset(last) + index.blockLength(last) - index.blockOffset(first)
+    const memory = reserved === true ? undefined : this.#tables.holdReadAhead(sizeBytes)
+    try {
+      const bytes = await this.#tables.readBlocks(this.#handle, metadata, first, last, short, this.#account)
+      return { first, last, short, bytes, memory }
+    } catch (error) {
+      memory?.release()
+      throw error
+    }
+  }
+
+  #replaceWindow(window: Window | undefined): void {
+    this.#window?.memory?.release()
+    this.#window = window
   }
 
   /** The blocks from `ordinal` on (or up to it) that fit into the current window. */
   #extent(ordinal: number, forward: boolean): [number, number] {
     const { index } = this.#metadata as SstMetadata
+    const mostBytes = this.#readAhead.reserved === true ? this.#windowBytes : this.#tables.readAheadBytes(this.#windowBytes)
     let edge = ordinal
     let bytes = index.blockLength(ordinal)
     for (;;) {
       const following = forward ? edge + 1 : edge - 1
       if (following < 0 || following >= index.blockCount) break
       bytes += index.blockLength(following)
-      if (bytes > this.#windowBytes) break
+      if (bytes > mostBytes) break
       edge = following
     }
     return forward ? [ordinal, edge] : [edge, ordinal]
   }
+}
+
+/** A window still on its way belongs to nobody; its failure is nobody's either. */
+function abandon(load: Promise<Window> | undefined): void {
+  load?.then(({ memory }) => memory?.release(), () => {})
 }
 
 const EMPTY = new Uint8Array(0)

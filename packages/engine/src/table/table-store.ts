@@ -1,4 +1,4 @@
-import { concatBytes, MoraineError, printableBytes } from '@moraine/base'
+import { concatBytes, type MemoryAccount, type MemoryHold, MoraineError, printableBytes } from '@moraine/base'
 import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { type DataBlock, decodeBlock, parseSstTail, type SstMetadata } from '@moraine/sstable'
 import { RangeTombstones } from '../key/range-tombstones.ts'
@@ -47,6 +47,7 @@ export class TableStore {
   readonly #cache: BlockCache
   readonly #metadataBudgetBytes: number
   readonly #accounts: TableReadAccounts
+  readonly #memory: MemoryAccount | undefined
   readonly #handles = new Map<FileId, TableHandle>()
   readonly #withMetadata = new Set<TableHandle>()
   #metadataBytes = 0
@@ -58,19 +59,23 @@ export class TableStore {
   /**
    * @param storeOf the store, at the prefix of its database, that the tables of an origin lie in
    * @param disk asked before the store for what is read by point reads and short scans
+   * @param options.memory what the caches and the scans are charged to; undefined: nothing
    */
   constructor(
     storeOf: (origin: Origin | undefined) => ReadableStore,
-    options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number },
+    options: { blockCacheSizeBytes: number; metadataCacheSizeBytes: number; memory?: MemoryAccount | undefined },
     accounts: TableReadAccounts = {},
     disk?: DiskCache,
   ) {
+    const { memory } = options
     this.#storeOf = storeOf
     this.#disk = disk
-    this.#cache = new BlockCache(options.blockCacheSizeBytes)
-    this.#warmUp = new WarmUp(this.#cache)
+    this.#cache = new BlockCache(options.blockCacheSizeBytes, memory)
+    this.#warmUp = new WarmUp(this.#cache, memory)
     this.#metadataBudgetBytes = options.metadataCacheSizeBytes
     this.#accounts = accounts
+    this.#memory = memory
+    memory?.addCache({ size: () => this.#metadataBytes, giveWay: (bytes) => this.#shrinkMetadata(this.#metadataBytes - bytes) })
   }
 
   /** The handle of a table; the same one until `forget`. */
@@ -108,7 +113,8 @@ export class TableStore {
     handle.metadataUsed = true
     this.#withMetadata.add(handle)
     this.#metadataBytes += metadata.memoryBytes
-    this.#shrinkMetadata(handle)
+    this.#shrinkMetadata(this.#metadataBudgetBytes, handle)
+    this.#memory?.charge('metadataCache', metadata.memoryBytes)
   }
 
   /** One block, through the cache; concurrent callers share one GET. */
@@ -143,6 +149,16 @@ export class TableStore {
     const offset = index.blockOffset(first)
     const length = index.blockOffset(last) + index.blockLength(last) - offset
     return this.#read(handle.file, offset, length, account)
+  }
+
+  /** How far a scan may read ahead that wants to read `wantedBytes`. */
+  readAheadBytes(wantedBytes: number): number {
+    return this.#memory?.readAheadBytes(wantedBytes) ?? wantedBytes
+  }
+
+  /** Charges the window of a scan, until it is released. */
+  holdReadAhead(bytes: number): MemoryHold | undefined {
+    return this.#memory?.hold('readAhead', bytes)
   }
 
   /**
@@ -312,15 +328,13 @@ export class TableStore {
     return body.bytes
   }
 
-  #shrinkMetadata(keep: TableHandle): void {
+  #shrinkMetadata(targetBytes: number, keep?: TableHandle): void {
     // A clock over the open tables: one that was used since the last round is spared once.
-    let spared = 0
     for (const handle of this.#withMetadata) {
-      if (this.#metadataBytes <= this.#metadataBudgetBytes || spared > this.#withMetadata.size) return
+      if (this.#metadataBytes <= targetBytes) return
       if (handle === keep) continue
       if (handle.metadataUsed) {
         handle.metadataUsed = false
-        spared++
         this.#withMetadata.delete(handle)
         this.#withMetadata.add(handle)
       } else {
@@ -331,9 +345,11 @@ export class TableStore {
 
   #dropMetadata(handle: TableHandle): void {
     if (!this.#withMetadata.delete(handle)) return
-    this.#metadataBytes -= (handle.metadata as SstMetadata).memoryBytes
+    const { memoryBytes } = handle.metadata as SstMetadata
+    this.#metadataBytes -= memoryBytes
     handle.metadata = undefined
     handle.tombstones = undefined
+    this.#memory?.charge('metadataCache', -memoryBytes)
   }
 }
 

@@ -1,4 +1,4 @@
-import { compareRanges, concatBytes } from '@moraine/base'
+import { compareRanges, concatBytes, type MemoryAccount, type MemoryHold } from '@moraine/base'
 import { type DataBlock, decodeBlock, type SstMetadata } from '@moraine/sstable'
 import { type FileId, sstName } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -22,6 +22,7 @@ interface Prepared {
   readonly blocks: readonly { readonly ordinal: number; readonly block: DataBlock }[]
   /** Hot blocks that end in this table: they give their place up. */
   readonly replaced: readonly CachedBlock[]
+  readonly memory: MemoryHold | undefined
 }
 
 /**
@@ -35,10 +36,13 @@ export class WarmUp {
   blocks = 0
   bytes = 0
   readonly #cache: BlockCache
+  readonly #memory: MemoryAccount | undefined
   readonly #prepared = new Map<FileId, Prepared>()
 
-  constructor(cache: BlockCache) {
+  /** @param memory what blocks that wait are charged to */
+  constructor(cache: BlockCache, memory?: MemoryAccount) {
     this.#cache = cache
+    this.#memory = memory
   }
 
   hotBlocks(handle: TableHandle | undefined): CachedBlock[] {
@@ -82,7 +86,8 @@ export class WarmUp {
       blocks.push({ ordinal, block })
       onBytes(offset, bytes)
     }
-    this.#prepared.set(file.id, { handle, blocks, replaced })
+    const memory = this.#memory?.hold('uploads', blocks.reduce((sum, { block }) => sum + block.memoryBytes, 0))
+    this.#prepared.set(file.id, { handle, blocks, replaced, memory })
   }
 
   /** The tables have entered the version: the blocks change places. */
@@ -101,7 +106,10 @@ export class WarmUp {
   }
 
   drop(files: readonly TableFile[]): void {
-    for (const { id } of files) this.#prepared.delete(id)
+    for (const { id } of files) {
+      this.#prepared.get(id)?.memory?.release()
+      this.#prepared.delete(id)
+    }
   }
 }
 

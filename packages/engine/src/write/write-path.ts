@@ -1,19 +1,18 @@
-import { abortError, type Clock, Deferred } from '@moraine/base'
+import { abortError, type Clock, Deferred, onAbort } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { encodeOperation, visitOperations } from '../batch/batch-codec.ts'
+import { levelBytes, levelZeroDepth } from '../manifest/version.ts'
 import { insertOperation } from '../memtable/insert-operation.ts'
-import { levelZeroDepth } from '../manifest/version.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import { GroupCommitter } from './group-committer.ts'
 import { LoopTurns } from './loop-turns.ts'
+import type { MemtableLedger } from './memtable-ledger.ts'
+import { type Resume, type Stall, type StallReason, Stalls, type StallStats } from './stalls.ts'
 import type { WriteLog } from './write-log.ts'
 
 /** When a write is acknowledged: in memory, in the log, or in the store. */
 export type Durability = 'memory' | 'log' | 'store'
-
-/** Why writes are held back. */
-export type StallReason = 'memtables' | 'level0'
 
 export interface WritePathSettings {
   /** A memtable of this many bytes is sealed. */
@@ -34,7 +33,11 @@ export interface WritePathOptions {
   readonly newMemtable: () => Memtable
   /** A memtable was sealed and waits for its flush. */
   readonly onSealed: () => void
-  readonly onStall: (reason: StallReason) => void
+  /** Writes are held back from now on, and go on again. */
+  readonly onStall: (stall: Stall) => void
+  readonly onResume: (resume: Resume) => void
+  /** Is told when memtables grow, and says when there is no memory for more. */
+  readonly ledger: MemtableLedger
   /** The log failed; no later write can be acknowledged. */
   readonly onLogFailed: (error: unknown) => void
   /** Resolves when the store holds everything up to `seq`. */
@@ -58,16 +61,19 @@ export class WritePath {
   readonly #turns: LoopTurns
   readonly #committer: GroupCommitter | undefined
   readonly #held = new Set<HeldWrite>()
+  readonly #heldBySignal = new WeakMap<AbortSignal, HeldWrite>()
+  readonly #stalls: Stalls
   #active: Memtable
   #lastSeq: number
-  #stalled: StallReason | undefined
+  /** What `ledger` knows of the active memtable. */
+  #activeBytes = 0
   #stopped: unknown
-  stallCount = 0
 
   constructor(options: WritePathOptions) {
     this.#options = options
     this.#views = options.views
     this.#turns = new LoopTurns(options.clock)
+    this.#stalls = new Stalls(options)
     this.#active = options.views.current.active
     this.#lastSeq = options.lastSeq
     this.#committer = options.log === undefined ? undefined : new GroupCommitter(options.log, options.onLogFailed)
@@ -79,6 +85,20 @@ export class WritePath {
 
   get heldWrites(): number {
     return this.#held.size
+  }
+
+  get #stalled(): StallReason | undefined {
+    return this.#stalls.reason
+  }
+
+  stallStats(): StallStats {
+    return this.#stalls.stats()
+  }
+
+  /** Whether the write with this signal is held back still: then the signal withdraws it without a trace. */
+  isHeld(signal: AbortSignal): boolean {
+    const write = this.#heldBySignal.get(signal)
+    return write !== undefined && this.#held.has(write)
   }
 
   /**
@@ -131,11 +151,14 @@ export class WritePath {
     this.#active = this.#options.newMemtable()
     this.#views.install({ active: this.#active, sealed })
     this.#committer?.rotateBeforeNext()
+    this.#activeBytes = this.#active.memoryBytes
+    this.#options.ledger.refresh()
     this.#options.onSealed()
   }
 
-  /** A flush or a compaction ended: lets held writes go on as far as there is room. */
+  /** A flush or a compaction ended, or another database gave memory back: lets held writes go on as far as there is room. */
   resume(): void {
+    if (this.#stopped !== undefined) return
     this.#reconsider()
     for (const write of this.#held) {
       if (this.#stalled !== undefined || this.#stopped !== undefined) return
@@ -153,6 +176,7 @@ export class WritePath {
     this.#stopped ??= error
     const held = [...this.#held]
     this.#held.clear()
+    this.#stalls.change(undefined, held.length)
     for (const write of held) write.done.reject(error)
   }
 
@@ -219,30 +243,52 @@ export class WritePath {
   }
 
   #acknowledged(seq: number, logged: Promise<void>, durability: Durability | undefined): Promise<void> {
-    if (this.#active.memoryBytes >= this.#options.settings.memtableSizeBytes) this.#reconsider()
+    const { memoryBytes } = this.#active
+    if (memoryBytes !== this.#activeBytes) this.#grown(memoryBytes)
+    if (memoryBytes >= this.#options.settings.memtableSizeBytes) this.#reconsider()
     if (durability === undefined || durability === 'log') return logged
     if (durability === 'memory') return DONE
     return this.#options.log?.inStore === true ? logged : logged.then(() => this.#options.flushThrough(seq))
   }
 
+  /** The active memtable took more memory: a large value, or another chunk for many small ones. */
+  #grown(memoryBytes: number): void {
+    const { ledger } = this.#options
+    this.#activeBytes = memoryBytes
+    ledger.refresh()
+    if (ledger.mustHold()) this.#reconsider()
+  }
+
   /** Something has changed that may hold writes back or let them go on. */
   #reconsider(): void {
-    const before = this.#stalled
-    this.#stalled = this.#makeRoom()
-    if (this.#stalled === undefined || this.#stalled === before) return
-    this.stallCount++
-    this.#options.onStall(this.#stalled)
+    this.#stalls.change(this.#makeRoom(), this.#held.size)
   }
 
   /** Seals a full memtable if another one may wait; says why writes have to be held back, if they have to. */
-  #makeRoom(): StallReason | undefined {
-    const { settings } = this.#options
+  #makeRoom(): Stall | undefined {
+    const { settings, ledger } = this.#options
+    const { maxSealedMemtables, level0StopTrigger } = settings
     if (this.#active.memoryBytes >= settings.memtableSizeBytes) {
-      if (this.#views.current.sealed.length >= settings.maxSealedMemtables) return 'memtables'
+      const sealedMemtables = this.#views.current.sealed.length
+      if (sealedMemtables >= maxSealedMemtables) {
+        return { reason: 'memtables', sealedMemtables, maxSealedMemtables, memtableBytes: this.#memtableBytes() }
+      }
       this.seal()
     }
+    if (ledger.mustHold()) {
+      // Our own flush makes room for us even where the other databases are stuck.
+      if (this.#views.current.sealed.length === 0) this.seal()
+      return { reason: 'memory', ...ledger.limits, memtableBytes: this.#memtableBytes() }
+    }
     const levelZero = this.#views.current.version.levels[0] ?? []
-    return levelZeroDepth(levelZero) >= settings.level0StopTrigger ? 'level0' : undefined
+    const tables = levelZeroDepth(levelZero)
+    if (tables < level0StopTrigger) return undefined
+    return { reason: 'level0', tables, level0StopTrigger, sizeBytes: levelBytes(levelZero) }
+  }
+
+  #memtableBytes(): number {
+    const { active, sealed } = this.#views.current
+    return sealed.reduce((bytes, memtable) => bytes + memtable.memoryBytes, active.memoryBytes)
   }
 
   #hold(apply: () => Promise<void>, signal: AbortSignal | undefined): Promise<void> {
@@ -250,11 +296,11 @@ export class WritePath {
     const write: HeldWrite = { apply, done: new Deferred<void>() }
     this.#held.add(write)
     if (signal === undefined) return write.done.promise
-    const onAbort = (): void => {
+    this.#heldBySignal.set(signal, write)
+    const unlisten = onAbort(signal, () => {
       if (this.#held.delete(write)) write.done.reject(abortError(signal))
-    }
-    signal.addEventListener('abort', onAbort, { once: true })
-    return write.done.promise.finally(() => signal.removeEventListener('abort', onAbort))
+    })
+    return write.done.promise.finally(unlisten)
   }
 }
 
