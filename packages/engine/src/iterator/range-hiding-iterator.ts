@@ -126,6 +126,8 @@ class TombstoneCursor {
   readonly #source: TombstoneSource
   readonly #seq: number
   #placed = false
+  /** The key that was waited for last, while no other one has been asked for. */
+  #answered: Uint8Array | undefined
 
   constructor(source: TombstoneSource, seq: number) {
     this.#source = source
@@ -133,11 +135,18 @@ class TombstoneCursor {
   }
 
   moveTo(key: Uint8Array, keyStart: number, keyEnd: number): MaybePromise {
+    // A key outside of the part, a table's largest one for example, would be asked for again, and wait again as long as
+    // nothing that is loaded stays in memory: for ever.
+    const answered = this.#answered
+    if (answered !== undefined && compareRanges(key, keyStart, keyEnd, answered, 0, answered.length) === 0) return undefined
+    this.#answered = undefined
     if (this.#placed && this.#covers(key, keyStart, keyEnd)) return undefined
     const part = this.#source.partOf(key, keyStart, keyEnd)
     if (part instanceof Promise) {
-      // What is loaded stays where the source finds it; the key is looked at again.
-      return part.then((loaded) => this.#place(loaded, key, keyStart, keyEnd))
+      return part.then((loaded) => {
+        this.#place(loaded, key, keyStart, keyEnd)
+        this.#answered = key.slice(keyStart, keyEnd)
+      })
     }
     this.#place(part, key, keyStart, keyEnd)
     return undefined
