@@ -7,7 +7,7 @@ import { type Bytes, checkTtl, keyBytes, valueBytes } from './limits.ts'
 import { storedRange, type UserRange } from './user-range.ts'
 
 /** A batch above this many bytes could not be logged as one record, so it is refused while it is built. */
-const MAX_BATCH_BYTES: number = 2 ** 31 - 2 ** 20
+export const MAX_BATCH_BYTES: number = 2 ** 31 - 2 ** 20
 
 export interface BatchDeleteOptions {
   /** The name of a keyspace, or what `db.keyspace` returned; default: the database's default keyspace. */

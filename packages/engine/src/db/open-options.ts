@@ -69,6 +69,11 @@ export interface OpenOptions extends CallLimits {
   /** Create the database when the location is empty; default true. */
   readonly createIfMissing?: boolean
   /**
+   * Memory for the keys of recent writes, kept while transactions are open; default 16 MiB. A transaction that was open
+   * while more was written ends with CONFLICT.
+   */
+  readonly conflictWindowSizeBytes?: number
+  /**
    * Memory for memtables, caches, uploads and read-ahead together: a `MemoryBudget`, which other databases may share, or the
    * bytes of one of its own. Sizes below that are not given follow from it. Default: none, the sizes are the limits.
    */
@@ -171,6 +176,7 @@ const checks: OptionChecks<OpenOptions> = {
   createIfMissing: booleanOption,
   ...limitChecks,
   memoryBudget: memoryBudgetOption,
+  conflictWindowSizeBytes: integerOption(64 * 1024, GIB),
   memtableSizeBytes: integerOption(256 * 1024, GIB),
   maxSealedMemtables: integerOption(1, 64),
   blockCacheSizeBytes: integerOption(0, 1024 * GIB),
@@ -210,6 +216,7 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     wal: walSettings(options.wal ?? 'local'),
     takeover: options.takeover ?? 'steal',
     createIfMissing: options.createIfMissing ?? true,
+    conflictWindowSizeBytes: options.conflictWindowSizeBytes ?? 16 * MIB,
     ...memorySettings(options.memoryBudget, options),
     maxSealedMemtables: options.maxSealedMemtables ?? 2,
     diskCache: diskCacheSettings(options.diskCache),

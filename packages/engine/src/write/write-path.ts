@@ -5,10 +5,12 @@ import { levelBytes, levelZeroDepth } from '../manifest/version.ts'
 import { insertOperation } from '../memtable/insert-operation.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
+import { ConflictWindow } from './conflict-window.ts'
 import { GroupCommitter } from './group-committer.ts'
 import { LoopTurns } from './loop-turns.ts'
 import type { MemtableLedger } from './memtable-ledger.ts'
 import { type Resume, type Stall, type StallReason, Stalls, type StallStats } from './stalls.ts'
+import { TransactionTotals } from './transaction-totals.ts'
 import type { WriteLog } from './write-log.ts'
 
 /** When a write is acknowledged: in memory, in the log, or in the store. */
@@ -21,6 +23,8 @@ export interface WritePathSettings {
   readonly maxSealedMemtables: number
   /** Tables in level 0 that hold writes back until compaction has caught up. */
   readonly level0StopTrigger: number
+  /** Memory for the recent writes that open transactions and conditional writes may conflict with. */
+  readonly conflictWindowSizeBytes: number
 }
 
 export interface WritePathOptions {
@@ -68,6 +72,9 @@ export class WritePath {
   /** What `ledger` knows of the active memtable. */
   #activeBytes = 0
   #stopped: unknown
+  /** What was written since the oldest open transaction began. */
+  readonly conflicts: ConflictWindow
+  readonly transactions: TransactionTotals = new TransactionTotals()
 
   constructor(options: WritePathOptions) {
     this.#options = options
@@ -76,6 +83,7 @@ export class WritePath {
     this.#stalls = new Stalls(options)
     this.#active = options.views.current.active
     this.#lastSeq = options.lastSeq
+    this.conflicts = new ConflictWindow(options.settings.conflictWindowSizeBytes)
     this.#committer = options.log === undefined ? undefined : new GroupCommitter(options.log, options.onLogFailed)
   }
 
@@ -137,6 +145,20 @@ export class WritePath {
   }
 
   /**
+   * Like `write`, but `admit` decides in the write's turn, with nothing between its answer and the write: false or an error
+   * leaves no trace. The operations must not change before this resolves.
+   */
+  writeIf(
+    operations: Uint8Array,
+    count: number,
+    admit: () => boolean,
+    durability: Durability | undefined,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
+    return this.inTurn(() => (admit() ? this.#write(operations, count, durability) : DONE), signal)
+  }
+
+  /**
    * Runs `action` when every write made before it has been taken in: at once, unless writes are held back; then in its
    * turn, before the writes made after it.
    */
@@ -178,6 +200,7 @@ export class WritePath {
     this.#held.clear()
     this.#stalls.change(undefined, held.length)
     for (const write of held) write.done.reject(error)
+    this.conflicts.stop()
   }
 
   /** Like `stop`, and fails the groups that the log has not acknowledged as well. */
@@ -209,6 +232,7 @@ export class WritePath {
     if (kind === EntryKind.deleteRange) this.#active.deleteRange(seq, key.subarray(keyStart, keyEnd), value)
     else this.#active.insert(seq, kind, key, keyStart, keyEnd, value, 0, value.length)
     this.#lastSeq = seq
+    if (this.conflicts.recording) this.conflicts.record(seq, kind, key, keyStart, keyEnd, value, 0, value.length)
     let logged: Promise<void> = DONE
     if (this.#committer !== undefined) {
       const group = this.#committer.join(seq)
@@ -232,6 +256,7 @@ export class WritePath {
       group.count += count
       logged = group.acknowledged.promise
     }
+    if (this.conflicts.recording) this.conflicts.recordOperations(this.#lastSeq + 1, operations)
     this.#lastSeq = seq
     return this.#inserted(seq, count, logged, durability)
   }
