@@ -46,10 +46,10 @@ export { Keyspace, KeyspaceReader } from './db/keyspace.ts'
 export type { KeyspaceStats } from './db/keyspace-stats.ts'
 export type { KeyspaceOptions } from './db/keyspace-options.ts'
 export { ReadCalls } from './db/read-calls.ts'
-export { type PutOptions, WriteCalls, type WriteOptions } from './db/write-calls.ts'
+export { WriteCalls } from './db/write-calls.ts'
 export type { CostStats, StorageCost } from './db/cost-stats.ts'
 export type { CompactionOption, LeveledCompactionOption, TieredCompactionOption } from './db/compaction-option.ts'
-export type { BorrowedStats, CompactionStats, DbStats, LevelStats, RemoteCompactionStats } from './db/db-stats.ts'
+export type { BorrowedStats, CompactionStats, DbStats, LevelStats, RemoteCompactionStats, TransactionStats } from './db/db-stats.ts'
 export type { RemoteCompactionOption } from './db/remote-compaction-option.ts'
 export type { DiskCacheOption } from './db/disk-cache-option.ts'
 export { destroy, type DestroyOptions } from './db/destroy.ts'
@@ -60,11 +60,24 @@ export type { MemoryBudgetOption } from './db/memory-option.ts'
 export type { MemoryStats } from './db/memory-stats.ts'
 export type { ReaderStats } from './db/reader-stats.ts'
 export type { LocalWalOption, OpenOptions, StoreWalOption, WalOption } from './db/open-options.ts'
-export type { ReadOptions, ResidentResult } from './db/reads.ts'
+export type { ReadOptions, ResidentResult, VersionedValue } from './db/reads.ts'
+export type { TransactOptions } from './db/run-transaction.ts'
 export type { ScanOptions } from './db/scan-options.ts'
 export { verify, type VerifyOptions } from './db/verify.ts'
 export type { BatchStream, EntryStream } from './db/scan-stream.ts'
 export { Snapshot } from './db/snapshot.ts'
+export {
+  type IsolationLevel,
+  Transaction,
+  type TransactionDeleteOptions,
+  type TransactionOptions,
+  type TransactionPutOptions,
+  type TransactionReadOptions,
+  type TransactionScanOptions,
+  type TransactionState,
+} from './db/transaction.ts'
+export type { TransactionStream } from './db/transaction-stream.ts'
+export type { DeleteOptions, PutOptions, WriteOptions } from './db/write-options.ts'
 export type { CollectedReport, GcStats } from './gc/background-collector.ts'
 export type { CollectionReport } from './gc/collection-report.ts'
 export type { DestroyReport } from './gc/destroy-database.ts'

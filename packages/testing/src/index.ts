@@ -6,8 +6,18 @@ export { DEFAULT_BUCKET, type S3ServerKind, s3TestServer, type S3TestServer } fr
 export { missingServerLine, type S3ServerSource, type S3ServerWish, serverSources } from './s3-server/server-choice.ts'
 export { type RunningS3Server, startS3Server } from './s3-server/start-s3-server.ts'
 export { driveModel, type DriveOptions, ModelMismatch, type ModelSubject } from './model/drive-model.ts'
+export { driveTransactions, type DriveTransactionsOptions } from './model/drive-transactions.ts'
 export { ModelDatabase, type ModelBounds, type ModelEntry, type ModelOperation } from './model/model-database.ts'
 export { MortalObjectStore } from './model/mortal-object-store.ts'
+export {
+  HISTORY_KEYS,
+  HistoryViolation,
+  type RecordedChange,
+  type RecordedStep,
+  type RecordedTransaction,
+  type RecordedWrite,
+  TransactionHistory,
+} from './model/transaction-history.ts'
 export { type Cut, CutObjectStore } from './fault/cut-object-store.ts'
 export { CallScheduler, type WaitingCall } from './sim/call-scheduler.ts'
 export { type Choose, everySchedule } from './sim/every-schedule.ts'

@@ -66,3 +66,17 @@ export const TAKEN_WRITE: AtLimit = stopWaitingWhile(
   'it was taken in and cannot be recalled: it stands in the order of the log, this process reads it, and it may be or become durable',
   { taken: true },
 )
+
+/** Runs a write that is checked first: whatever it waits for, a limit withdraws it until it says that it was taken in. */
+export function limitedCheckedWrite(
+  call: string,
+  limits: CallLimits,
+  clock: Clock,
+  run: (signal: AbortSignal, onTaken: () => void) => Promise<void>,
+): Promise<void> {
+  let taken = false
+  const onTaken = (): void => {
+    taken = true
+  }
+  return limitCall(call, limits, clock, (signal) => run(signal, onTaken), (error) => (taken ? TAKEN_WRITE(error) : undefined))
+}

@@ -70,6 +70,17 @@ export interface BorrowedStats {
   readonly sizeBytes: number
 }
 
+/** Transactions since opening. */
+export interface TransactionStats {
+  /** Begun, and neither committed nor rolled back yet. */
+  readonly open: number
+  readonly committed: number
+  /** Commits that ended with CONFLICT. */
+  readonly conflicts: number
+  /** Memory for recent writes that open ones may conflict with, roughly. */
+  readonly windowBytes: number
+}
+
 /** A picture of a database at one moment. Sizes in bytes. */
 export interface DbStats {
   readonly databaseId: string
@@ -96,6 +107,7 @@ export interface DbStats {
   readonly writes: StallStats & { readonly held: number }
   /** Memory in use, by what it is for. */
   readonly memory: MemoryStats
+  readonly transactions: TransactionStats
   readonly wal: WalStats
   readonly gc: GcStats
   readonly cache: TableStoreStats
@@ -160,6 +172,7 @@ export function dbStats(engine: Engine): DbStats {
     checkpoints: engine.checkpoints.list().length,
     writes: { ...engine.writes.stallStats(), held: engine.writes.heldWrites },
     memory: memoryStats(engine.memory),
+    transactions: { ...engine.writes.transactions, windowBytes: engine.writes.conflicts.sizeBytes },
     wal: engine.walStats(),
     gc,
     cache: engine.tables.stats(),

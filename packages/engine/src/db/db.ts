@@ -12,6 +12,9 @@ import type { EventListeners, EventName } from './event-listeners.ts'
 import { Keyspace } from './keyspace.ts'
 import { type KeyspaceOptions, keyspaceSettings } from './keyspace-options.ts'
 import { compactUserRange } from './scan-options.ts'
+import { ReadsByKeyspace } from './reads-by-keyspace.ts'
+import { runTransaction, type TransactOptions } from './run-transaction.ts'
+import { Transaction, type TransactionOptions } from './transaction.ts'
 import { WriteCalls } from './write-calls.ts'
 
 /**
@@ -21,6 +24,7 @@ import { WriteCalls } from './write-calls.ts'
 export class Db extends WriteCalls {
   #restoring: { readonly ended: Promise<unknown>; readonly abort: AbortController } | undefined
   readonly #events: EventListeners<EngineEvents>
+  #transactionReads: ReadsByKeyspace | undefined
 
   /** Made by `open`. */
   constructor(engine: Engine, events: EventListeners<EngineEvents>) {
@@ -37,6 +41,25 @@ export class Db extends WriteCalls {
     engine.ensureOpen()
     engine.keyspaces.declare(checkKeyspaceName(name), keyspaceSettings('keyspace', options))
     return new Keyspace(this.slot, name)
+  }
+
+  /**
+   * Begins a transaction on the present state: its reads see that state and its own writes, and its commit fails with
+   * CONFLICT when another writer came first. Commit it or roll it back: an open one keeps old versions from going.
+   */
+  transaction(options?: TransactionOptions): Transaction {
+    const { engine } = this.slot
+    engine.ensureOpen()
+    if (this.#transactionReads?.engine !== engine) this.#transactionReads = new ReadsByKeyspace(engine)
+    return new Transaction(engine, this.#transactionReads, options)
+  }
+
+  /**
+   * Runs `work` in a transaction and commits it; after a CONFLICT all of it runs again on the then present state. Any other
+   * error rolls back and passes through. Resolves to what `work` gave.
+   */
+  transact<Result>(work: (tx: Transaction) => Promise<Result>, options?: TransactOptions): Promise<Result> {
+    return this.guard(() => runTransaction(this, this.slot.engine.settings, work, options))
   }
 
   /** Writes everything in memory to the store; resolves when it is durable there. */

@@ -3,7 +3,7 @@ import type { Bytes } from '../batch/limits.ts'
 import { keyspacePrefix } from '../key/keyspace.ts'
 import { checkLimits, waitUnderLimits } from './call-options.ts'
 import type { EngineSlot } from './engine-slot.ts'
-import { type ReadEngine, type ReadOptions, Reads, type ResidentResult } from './reads.ts'
+import { type ReadEngine, type ReadOptions, Reads, type ResidentResult, type VersionedValue } from './reads.ts'
 import type { ScanOptions } from './scan-options.ts'
 import type { BatchStream, EntryStream } from './scan-stream.ts'
 import type { Snapshot } from './snapshot.ts'
@@ -27,6 +27,11 @@ export abstract class ReadCalls<Engine extends ReadEngine> {
   /** The value of a key, or undefined. The bytes are the caller's own copy. */
   get(key: Bytes, options?: ReadOptions): Promise<Uint8Array | undefined> {
     return this.guard(() => this.reads().get(key, options))
+  }
+
+  /** The value of a key with its version and its time of expiry; or undefined. */
+  getEntry(key: Bytes, options?: ReadOptions): Promise<VersionedValue | undefined> {
+    return this.guard(() => this.reads().getEntry(key, options))
   }
 
   /** Like `get`, without any I/O and without a promise. */

@@ -1,7 +1,9 @@
 import { abortError, type CallLimits, type Clock, copyRange, hasLimits, limitCall, MoraineError } from '@moraine/base'
+import { NEVER } from '../batch/envelope.ts'
 import type { Bytes } from '../batch/limits.ts'
 import type { Entry } from '../read/scan-cursor.ts'
-import type { ReadPoint, ViewReads } from '../read/view-reads.ts'
+import type { FoundValue, ReadPoint, ViewReads } from '../read/view-reads.ts'
+import type { KnownVersion, VersionSource } from '../write/conditional-write.ts'
 import { limitChecks } from './call-options.ts'
 import { KeyScratch } from './key-scratch.ts'
 import { LimitedScan } from './limited-scan.ts'
@@ -19,6 +21,14 @@ export interface ReadOptions extends CallLimits {
    * false: everything this process has written.
    */
   readonly durable?: boolean
+}
+
+/** A value, with the version that `ifVersion` compares: the sequence number of the newest write that made it. */
+export interface VersionedValue {
+  readonly value: Uint8Array
+  readonly version: number
+  /** When it expires, in milliseconds since the Unix epoch; not there when it never does. */
+  readonly expiresAt?: number
 }
 
 /** What `getResident` knows: the value, that there is none, or (undefined) that only I/O could tell. */
@@ -42,7 +52,7 @@ const NO_ENTRY: Promise<undefined> = Promise.resolve(undefined)
 const ABSENT: ResidentResult = { absent: true }
 
 /** The read calls of a keyspace, of a database or of a reader: checks what it is given, encodes keys, and asks the engine. */
-export class Reads {
+export class Reads implements VersionSource {
   readonly #engine: ReadEngine
   readonly #prefix: Uint8Array
   readonly #key: KeyScratch
@@ -64,6 +74,34 @@ export class Reads {
     const copy = this.#key.copy()
     const waiting = this.#recovering(options, async () => (await reads.lookupWaiting(copy, at))?.value)
     return hasLimits(options) ? limitCall('get', options, this.#engine.settings.clock, () => waiting) : waiting
+  }
+
+  getEntry(key: Bytes, options: ReadOptions | undefined): Promise<VersionedValue | undefined> {
+    const { reads } = this.#engine
+    const at = this.#readPoint('getEntry', options)
+    this.#key.load(key)
+    const state = reads.lookup(this.#key.bytes, 0, this.#key.end, at)
+    if (state === 'absent') return NO_ENTRY
+    if (state === 'found') return Promise.resolve(versionedValue({ value: this.#foundValue(), seq: reads.found.seq, expiresAtMs: reads.found.expiresAtMs }))
+    const copy = this.#key.copy()
+    const waiting = this.#recovering(options, async () => {
+      const found = await reads.lookupWaiting(copy, at)
+      return found === undefined ? undefined : versionedValue(found)
+    })
+    return hasLimits(options) ? limitCall('getEntry', options, this.#engine.settings.clock, () => waiting) : waiting
+  }
+
+  residentVersion(stored: Uint8Array): KnownVersion | undefined {
+    const { reads } = this.#engine
+    const state = reads.lookup(stored, 0, stored.length, undefined)
+    if (state === 'blocked') return undefined
+    return { version: state === 'found' ? reads.found.seq : undefined }
+  }
+
+  async fetchVersion(stored: Uint8Array, signal: AbortSignal | undefined): Promise<number | undefined> {
+    const { reads, settings } = this.#engine
+    const read = (): Promise<FoundValue | undefined> => reads.lookupWaiting(stored, undefined)
+    return (await (signal === undefined ? read() : limitCall('the write', { signal }, settings.clock, read)))?.seq
   }
 
   getResident(key: Bytes, options: ReadOptions | undefined): ResidentResult {
@@ -174,6 +212,10 @@ export class Reads {
     const scan = recover === undefined || options.snapshot !== undefined ? start() : new RecoveringScan(start, recover)
     return hasLimits(options) ? new LimitedScan(scan, options, engine.settings.clock) : scan
   }
+}
+
+function versionedValue({ value, seq, expiresAtMs }: FoundValue): VersionedValue {
+  return expiresAtMs === NEVER ? { value, version: seq } : { value, version: seq, expiresAt: expiresAtMs }
 }
 
 /** A scan that may be begun again as long as it has given nothing. */

@@ -1,46 +1,29 @@
-import { ByteWriter, type CallLimits, hasLimits, MoraineError, throwIfAborted } from '@moraine/base'
+import { ByteWriter, hasLimits, MoraineError } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
-import { visitOperations } from '../batch/batch-codec.ts'
+import { encodeOperation, visitOperations } from '../batch/batch-codec.ts'
 import { ENVELOPED, NEVER, writeEnvelope } from '../batch/envelope.ts'
-import { type Bytes, checkTtl, valueBytes } from '../batch/limits.ts'
+import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { expiresAt, resolveExpiry } from '../batch/resolve-expiry.ts'
 import { storedRange, type UserRange } from '../batch/user-range.ts'
 import { WriteBatch } from '../batch/write-batch.ts'
 import { keyspaceOf } from '../key/keyspace.ts'
 import { keyspaceText } from '../manifest/keyspace-record.ts'
 import type { Engine } from '../recovery/engine.ts'
-import type { Durability } from '../write/write-path.ts'
-import { limitChecks, limitedTurn, TAKEN_WRITE } from './call-options.ts'
+import { type WriteCondition, writeConditionally } from '../write/conditional-write.ts'
+import { limitedCheckedWrite, limitedTurn, TAKEN_WRITE } from './call-options.ts'
 import type { EngineSlot } from './engine-slot.ts'
 import { KeyScratch } from './key-scratch.ts'
-import { checkOptions, oneOfOption, type OptionChecks } from './option-checks.ts'
 import { ReadCalls } from './read-calls.ts'
-
-/**
- * At a limit, a write that is held back is withdrawn without a trace. One that has been taken in cannot be recalled: its
- * promise rejects with ABORTED and `detail.taken`, and the write may be durable.
- */
-export interface WriteOptions extends CallLimits {
-  /**
-   * What the returned promise waits for: `memory` nothing, `log` the write-ahead log (the default; with `wal: 'none'`
-   * that is memory), `store` the object store. All writes enter the log in order whatever they wait for.
-   */
-  readonly durability?: Durability
-}
-
-export interface PutOptions extends WriteOptions {
-  /**
-   * The entry is not to be seen any more that many milliseconds after the write; Infinity: it never expires. Default: the
-   * TTL of the keyspace, or never.
-   */
-  readonly ttlMs?: number
-}
-
-const writeChecks: OptionChecks<WriteOptions> = {
-  durability: oneOfOption('memory', 'log', 'store'),
-  ...limitChecks,
-}
-const putChecks: OptionChecks<PutOptions> = { ...writeChecks, ttlMs: () => undefined }
+import {
+  checkMergeOptions,
+  checkWriteOptions,
+  deleteCondition,
+  type DeleteOptions,
+  type MergeOptions,
+  putCondition,
+  type PutOptions,
+  type WriteOptions,
+} from './write-options.ts'
 
 /** The reads and writes of one keyspace. */
 export abstract class WriteCalls extends ReadCalls<Engine> {
@@ -54,21 +37,25 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
     this.#key = new KeyScratch(this.prefix)
   }
 
-  /** Stores a value under a key, replacing the one before. Resolves when the write is durable as asked for. */
+  /**
+   * Stores a value under a key, replacing the one before. Resolves when the write is durable as asked for. With `ifAbsent`
+   * or `ifVersion`: CONFLICT when that does not hold; `detail.version` is then the present version, undefined for none.
+   */
   put(key: Bytes, value: Bytes, options?: PutOptions): Promise<void> {
     return this.guard(() => {
-      if (options !== undefined) checkPutOptions('put', options)
+      const condition = putCondition(options)
       this.#key.load(key)
-      return this.#apply(EntryKind.put, valueBytes(value), options)
+      return this.#apply(EntryKind.put, valueBytes(value), options, condition)
     })
   }
 
-  /** Removes a key; removing what is not there is fine. */
-  delete(key: Bytes, options?: WriteOptions): Promise<void> {
+  /** Removes a key; removing what is not there is fine. With `ifVersion`: CONFLICT when the key has another or is absent. */
+  delete(key: Bytes, options?: DeleteOptions): Promise<void> {
     return this.guard(() => {
-      checkWriteOptions('delete', options)
+      const condition = deleteCondition(options)
       this.#key.load(key)
       const { bytes, end } = this.#key
+      if (condition !== undefined) return this.#handIf(condition, EntryKind.delete, NOTHING, options)
       return this.#hand(EntryKind.delete, bytes, end, NOTHING, options)
     })
   }
@@ -90,13 +77,13 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
    * Adds an operand to a key, for the merge operator of the keyspace to apply to its value when that is read; nothing is
    * read now. INVALID when the keyspace has no operator, or the operator refuses the operand.
    */
-  merge(key: Bytes, operand: Bytes, options?: PutOptions): Promise<void> {
+  merge(key: Bytes, operand: Bytes, options?: MergeOptions): Promise<void> {
     return this.guard(() => {
-      if (options !== undefined) checkPutOptions('merge', options)
+      checkMergeOptions(options)
       this.#key.load(key)
       const bytes = valueBytes(operand)
       this.#checkOperand(this.#name, bytes)
-      return this.#apply(EntryKind.merge, bytes, options)
+      return this.#apply(EntryKind.merge, bytes, options, undefined)
     })
   }
 
@@ -121,15 +108,18 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
   }
 
   /** A put or a merge of the key in the scratch. */
-  #apply(kind: number, value: Uint8Array, options: PutOptions | undefined): Promise<void> {
+  #apply(kind: number, value: Uint8Array, options: MergeOptions | undefined, condition: WriteCondition | undefined): Promise<void> {
     const { engine } = this.slot
     const { bytes, end } = this.#key
     const ttlMs = options?.ttlMs ?? (engine.keyspaces.hasDefaultTtl ? engine.keyspaces.ttlOf(this.#name) : NEVER)
-    if (ttlMs === NEVER) return this.#hand(kind, bytes, end, value, options)
-    this.#scratch.clear()
-    writeEnvelope(this.#scratch, expiresAt(engine.nowMs(), ttlMs), false)
-    const enveloped = this.#scratch.bytes(value).view()
-    return this.#hand(kind | ENVELOPED, bytes, end, enveloped, options)
+    if (ttlMs !== NEVER) {
+      this.#scratch.clear()
+      writeEnvelope(this.#scratch, expiresAt(engine.nowMs(), ttlMs), false)
+      value = this.#scratch.bytes(value).view()
+      kind |= ENVELOPED
+    }
+    if (condition !== undefined) return this.#handIf(condition, kind, value, options)
+    return this.#hand(kind, bytes, end, value, options)
   }
 
   /** Gives one operation to the write path, which takes or copies its bytes before this returns. */
@@ -154,6 +144,20 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
     )
   }
 
+  /** One operation on the key in the scratch, if the condition holds. */
+  #handIf(condition: WriteCondition, kind: number, value: Uint8Array, options: WriteOptions | undefined): Promise<void> {
+    const { writes, settings } = this.slot.engine
+    const reads = this.reads()
+    const key = this.#key.copy()
+    const operation = new ByteWriter(key.length + value.length + 16)
+    encodeOperation(operation, kind, key, 0, key.length, value, 0, value.length)
+    const write = { key, condition, operations: operation.view(), durability: options?.durability }
+    if (!hasLimits(options)) return writeConditionally(writes, reads, write)
+    return limitedCheckedWrite('the write', options, settings.clock, (signal, onTaken) =>
+      writeConditionally(writes, reads, { ...write, signal, onTaken }),
+    )
+  }
+
   #checkOperands(operations: Uint8Array): void {
     visitOperations(operations, 'a write batch', (kind, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
       if (kind !== EntryKind.merge) return
@@ -174,18 +178,6 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       throw new MoraineError('INVALID', `merge operator '${operator.name}' refuses the operand: ${why}`, { cause })
     }
   }
-}
-
-export function checkWriteOptions(call: string, options: WriteOptions | undefined): void {
-  if (options === undefined) return
-  checkOptions(call, options, writeChecks)
-  throwIfAborted(options.signal)
-}
-
-function checkPutOptions(call: string, options: PutOptions): void {
-  checkOptions(call, options, putChecks)
-  if (options.ttlMs !== undefined) checkTtl(options.ttlMs)
-  throwIfAborted(options.signal)
 }
 
 const NOTHING = new Uint8Array(0)
