@@ -13,6 +13,7 @@ import { singlePuts } from './single-puts.ts'
 import { stateProtocols } from './state-protocols.ts'
 import { storeLogPuts } from './store-log-puts.ts'
 import { sustainedWrites } from './sustained-writes.ts'
+import { transactions } from './transactions.ts'
 import type { Workload } from './workload.ts'
 
 /** In the order of the report. Workloads that share a database stand together, so that one is open at a time. */
@@ -29,6 +30,7 @@ export const allWorkloads: readonly Workload[] = [
   batchScan,
   seekAndTake,
   sustainedWrites,
+  transactions,
   compactionRate,
   diskCache,
   reopen,
