@@ -1,9 +1,20 @@
 const encoder = new TextEncoder()
 const decoder = new TextDecoder('utf-8', { fatal: false })
 
+/** Up to this length a loop encodes ASCII faster than the native call starts. */
+const LOOP_CHARACTERS = 64
+
 /** UTF-8 bytes of a string, in an array of exactly their size. */
 export function utf8Encode(text: string): Uint8Array {
-  return encoder.encode(text)
+  const { length } = text
+  if (length > LOOP_CHARACTERS) return encoder.encode(text)
+  const bytes = new Uint8Array(length)
+  for (let i = 0; i < length; i++) {
+    const code = text.charCodeAt(i)
+    if (code >= 0x80) return encoder.encode(text)
+    bytes[i] = code
+  }
+  return bytes
 }
 
 export function utf8Decode(bytes: Uint8Array): string {
