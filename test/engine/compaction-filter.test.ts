@@ -46,6 +46,20 @@ describe('a compaction filter', () => {
     await db.close()
   })
 
+  test('is left out of the compactions that it says it is not needed for', async () => {
+    let needed = false
+    const filter = Object.assign(noting(), { isNeeded: () => needed })
+    const db = await opened(filter)
+    await db.put('a', 'old a')
+    await db.compact()
+    expect(filter.asked).toEqual([])
+    needed = true
+    await db.compact()
+    expect(filter.asked.map(({ key }) => key)).toEqual(['a'])
+    expect(await contents(db)).toEqual({})
+    await db.close()
+  })
+
   test('pitfall 37: a removed newest version does not bring back the older one below', async () => {
     const db = await opened(noting())
     await db.put('k', 'first')

@@ -24,6 +24,11 @@ export interface CompactionFilter {
    * and its fate is sealed only when the compaction commits. When it throws, the compaction is tried again later.
    */
   filter(key: Uint8Array, value: Uint8Array, context: CompactionFilterContext): CompactionVerdict
+  /**
+   * Asked when a compaction begins; false: this one can do without the filter, and so may run in a worker thread or in
+   * another process. Default: every compaction needs it.
+   */
+  isNeeded?(): boolean
 }
 
 /** The filters of a merge by keyspace, and the level that its tables are for. */

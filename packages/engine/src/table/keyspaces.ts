@@ -97,8 +97,11 @@ export class Keyspaces {
 
   /** The filters of a merge into a level; undefined when no keyspace has one. */
   filters(outputLevel: number): TableFilters | undefined {
-    if (![...this.#declared.values()].some(({ compactionFilter }) => compactionFilter !== undefined)) return undefined
-    return { outputLevel, of: (name) => this.#declared.get(name)?.compactionFilter }
+    const needed = new Map<string, CompactionFilter>()
+    for (const [name, { compactionFilter }] of this.#declared) {
+      if (compactionFilter !== undefined && compactionFilter.isNeeded?.() !== false) needed.set(name, compactionFilter)
+    }
+    return needed.size === 0 ? undefined : { outputLevel, of: (name) => needed.get(name) }
   }
 
   operatorNames(): OperatorNames {
