@@ -189,6 +189,54 @@ describe('a compactor killed at each of its store calls', () => {
   }, 60_000)
 })
 
+describe('large values', () => {
+  // The tables hold them; whoever merges those writes them into blob files.
+  const separating: OpenOptions = { ...OFFERING, blobThresholdBytes: 256 }
+
+  test('a compactor writes blob files as the owner would; the next merge refers to them, or moves them', async () => {
+    const scene = await Scene.make()
+    const db = await scene.open(separating)
+    await scene.offered(db)
+    await scene.run(scene.compactor().step(never))
+    await scene.closed(db)
+    expect(ends(scene)).toEqual(['committed'])
+    const first = await namesIn(scene.database, 'blob/')
+    expect(first.length).toBeGreaterThan(1)
+    expect(await contents(db)).toEqual(scene.wanted)
+    for (let round = 0; round < 4; round++) await scene.writeRound(db, round)
+    scene.wanted = await contents(db)
+    await scene.offered(db)
+    await scene.run(scene.compactor().step(never))
+    await scene.closed(db)
+    expect(db.stats().compaction.remote.committed).toBe(2)
+    expect(await contents(db)).toEqual(scene.wanted)
+    await scene.run(db.close())
+    await scene.settle()
+  })
+
+  test.each(['before', 'after'] as const)('a compactor killed %s any of its store calls leaves nothing behind', async (when) => {
+    const seen = new Set<string>()
+    for (let call = 1; ; call++) {
+      const scene = await Scene.make()
+      const db = await scene.open(separating)
+      await scene.offered(db)
+      const dying = new CutObjectStore(scene.store, { call, when } satisfies Cut)
+      const work = scene.compactor(dying).step(never).catch(() => {})
+      await scene.clock.advance(LEASE_MS / 2)
+      await scene.closed(db)
+      seen.add(ends(scene)[0] as string)
+      expect(await contents(db)).toEqual(scene.wanted)
+      await scene.run(db.close())
+      const { wasCut } = dying
+      dying.bury()
+      await scene.run(work)
+      await scene.settle()
+      if (!wasCut) break
+    }
+    expect([...seen].sort()).toEqual(['committed', 'standstill', 'unclaimed'])
+  }, 60_000)
+})
+
 describe('an owner killed at each of its store calls while a job is open', () => {
   test.each(['before', 'after'] as const)('%s the call', async (when) => {
     let died = 0

@@ -29,6 +29,7 @@ const ENGINE_ORDER: readonly string[] = [
   'iterator',
   'memtable',
   'manifest',
+  'blob',
   'table',
   'wal',
   'read',

@@ -1,5 +1,6 @@
 /** The inside of the engine for tools and tests. No promise is made about it: it changes with the engine. */
 export { type OperationVisitor, visitOperations } from './batch/batch-codec.ts'
+export { walkBlobFile, type WalkedRecord } from './blob/walk-blob-file.ts'
 export { diffVersions } from './checkpoint/diff-versions.ts'
 export { findListedCheckpoint, type FoundCheckpoint, outsideCheckpoints } from './checkpoint/find-listed-checkpoint.ts'
 export { type OutsideCheckpointRequest, takeOutsideCheckpoint } from './checkpoint/outside-checkpoint.ts'
@@ -16,6 +17,8 @@ export { engineSettings } from './db/open-options.ts'
 export {
   BASE_PREFIX,
   baseName,
+  BLOB_PREFIX,
+  blobName,
   DATABASE_FOLDERS,
   epochOfFile,
   type FileId,
@@ -32,6 +35,8 @@ export {
 } from './layout/object-names.ts'
 export { openRemoteCompactor } from './recovery/open-remote-compactor.ts'
 export type { Epoch, ManifestId } from './layout/numbers.ts'
+export { type BlobFileUse, blobFilesOf } from './manifest/blob-files.ts'
+export type { BlobLink } from './manifest/blob-link.ts'
 export type { BaseReference, CheckpointRecord, Manifest } from './manifest/manifest.ts'
 export { ManifestStore } from './manifest/manifest-store.ts'
 export type { TableFile } from './manifest/table-file.ts'

@@ -1,6 +1,8 @@
 export { DataBlock } from './block/data-block.ts'
 export { decodeBlock } from './block/decode-block.ts'
+export { ChunkedOutput } from './chunked-output.ts'
 export type { Compression } from './compression/compression-type.ts'
+export { type StoredBytes, storedBytes, unstoredBytes } from './compression/stored-bytes.ts'
 export { zstdAvailable } from './compression/zstd-block.ts'
 export { EntryKind } from './entry-kind.ts'
 export { FILTER_BLOCK_NAME } from './filter/filter-codec.ts'

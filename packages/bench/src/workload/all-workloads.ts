@@ -1,4 +1,5 @@
 import { batchPuts } from './batch-puts.ts'
+import { blobValues } from './blob-values.ts'
 import { compactionRate } from './compaction-rate.ts'
 import { diskCache } from './disk-cache.ts'
 import { durablePuts } from './durable-puts.ts'
@@ -33,6 +34,7 @@ export const allWorkloads: readonly Workload[] = [
   transactions,
   compactionRate,
   diskCache,
+  blobValues,
   reopen,
   stateProtocols,
   flightsLoad,

@@ -1,11 +1,12 @@
 export const moraineHelp: string = `moraine <command> [arguments] [options]
 
 Looks into a Moraine database without opening it: reads only (but for checkpoint, gc, clone, compactor and destroy), takes
-nothing over, and works beside a running writer. checkpoint, checkpoints, verify, gc, clone, compactor and destroy have a
+nothing over, and works beside a running writer. blobs, checkpoint, checkpoints, verify, gc, clone, compactor and destroy have a
 --help of their own.
 
   moraine manifest <database>     the newest manifest: epoch, owner, sequence numbers, log, levels
   moraine tree <database>         the table files of every level: sizes, entries, sequence and key ranges
+  moraine blobs <database>        the blob files with large values: sizes, and how much of them is in use (--walk)
   moraine wal survey <folder>     whose local write-ahead log a folder holds, and which writes are in it
   moraine wal export <folder>     those writes, oldest first; also of a log that a database refused to replay
   moraine checkpoint <database>   keeps the newest stored state as a checkpoint (--name, --metadata)

@@ -1,4 +1,4 @@
-import { countFiles, filesOf, type Manifest } from 'moraine/inspect'
+import { blobFilesOf, countFiles, filesOf, type Manifest } from 'moraine/inspect'
 import { ExitCode } from '../terminal/exit-code.ts'
 import { counted, formatBytes, formatCount, formatTime } from '../terminal/figures.ts'
 import type { Terminal } from '../terminal/terminal.ts'
@@ -29,6 +29,11 @@ function manifestText(newest: Manifest): string[] {
     ['local log', newest.walId ?? 'none'],
     ['tables', `${formatCount(countFiles(newest.version))}, ${formatBytes(bytes)}`],
   ]
+  const blobFiles = [...blobFilesOf(newest.version).values()]
+  if (blobFiles.length > 0) {
+    const [size, live] = [blobFiles.reduce((sum, use) => sum + use.sizeBytes, 0), blobFiles.reduce((sum, use) => sum + use.liveBytes, 0)]
+    rows.push(['blob files', `${formatCount(blobFiles.length)}, ${formatBytes(size)}, of which ${formatBytes(Math.min(size, live))} in use`])
+  }
   if (newest.base !== undefined) rows.push(['file list', `base/${newest.base.id}.base, ${formatBytes(newest.base.sizeBytes)}, and what differs from it`])
   for (const { epoch, firstSegment } of newest.walEpochs) {
     rows.push(['log in the store', `epoch ${epoch}, from segment ${firstSegment} on`])

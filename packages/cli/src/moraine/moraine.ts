@@ -2,6 +2,7 @@ import { packageVersion } from '../package-version.ts'
 import { ExitCode } from '../terminal/exit-code.ts'
 import type { Program } from '../terminal/run-program.ts'
 import type { Terminal } from '../terminal/terminal.ts'
+import { blobs } from './blobs.ts'
 import { checkpoint } from './checkpoint.ts'
 import { checkpoints } from './checkpoints.ts'
 import { clone } from './clone.ts'
@@ -28,6 +29,7 @@ const commands: Readonly<Record<MoraineCommand, Command>> = {
 
 /** Commands with options, and a help text, of their own. */
 const independentCommands: ReadonlyMap<string, Program> = new Map([
+  ['blobs', blobs],
   ['checkpoint', checkpoint],
   ['checkpoints', checkpoints],
   ['gc', gc],

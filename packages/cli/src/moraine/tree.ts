@@ -8,8 +8,8 @@ import { tableFileJson } from './manifest-json.ts'
 import { newestManifest } from './newest-manifest.ts'
 import type { MoraineOptions } from './options.ts'
 
-const HEAD = ['TABLE', 'SIZE', 'ENTRIES', 'DELETES', 'SEQUENCE', 'SMALLEST KEY', 'LARGEST KEY']
-const ALIGNMENTS: readonly Alignment[] = ['left', 'right', 'right', 'right', 'left', 'left', 'left']
+const HEAD = ['TABLE', 'SIZE', 'BLOBS', 'ENTRIES', 'DELETES', 'SEQUENCE', 'SMALLEST KEY', 'LARGEST KEY']
+const ALIGNMENTS: readonly Alignment[] = ['left', 'right', 'right', 'right', 'right', 'left', 'left', 'left']
 const SHOWN_KEY_BYTES = 40
 
 /** Prints the tables of every level as the newest manifest lists them. */
@@ -35,11 +35,13 @@ export async function tree({ target, json, notation }: MoraineOptions, { output 
 }
 
 function row(file: TableFile, notation: BytesNotation): string[] {
+  const values = (file.blobs ?? []).reduce((bytes, { liveBytes }) => bytes + liveBytes, 0)
   // A borrowed table stands in the bucket tree of the database that wrote it.
   const borrowed = file.origin === undefined ? '' : ` of ${file.origin.databaseId}`
   return [
     `${sstName(file.id)}${borrowed}`,
     formatBytes(file.sizeBytes),
+    values === 0 ? '' : formatBytes(values),
     formatCount(file.entryCount),
     formatCount(file.deletionCount),
     `${file.smallestSeq}..${file.largestSeq}`,

@@ -11,7 +11,8 @@ const HELP = `moraine verify <database> [--deep] [--orphans] [--json]
 Checks that every file which the newest state, the checkpoints and the pins of a database need is there, has the right
 size and sound metadata. Says which keys a missing or damaged file holds, and which checkpoints are whole without it.
 
-  --deep       read and check every block of every table, also the filters; reads everything once
+  --deep       read and check every block of every table, also the filters, and every value in blob files;
+               reads everything once
   --orphans    list files that nothing needs (moraine gc deletes them)
   --json       for programs: one document
 
@@ -48,9 +49,9 @@ export async function verify(args: readonly string[], { output, remarks, clock }
   })
 }
 
-function reportText({ problems, states, tables, sizeBytes, deep, orphans }: VerifyReport): string[] {
+function reportText({ problems, states, tables, blobs, sizeBytes, deep, orphans }: VerifyReport): string[] {
   const lines = [
-    `${counted(tables, 'table')}, ${formatBytes(sizeBytes)}: ${deep ? 'every block' : 'existence, size and metadata'} checked`,
+    `${counted(tables, 'table')}${blobs === 0 ? '' : ` and ${counted(blobs, 'blob file')}`}, ${formatBytes(sizeBytes)}: ${deep ? 'every block' : 'existence, size and metadata'} checked`,
     ...problems.map(({ message, neededBy }) => `PROBLEM ${message}; needed by manifest ${neededBy.join(', ')}`),
     ...states.map((state) => `${state.whole ? 'whole  ' : 'DAMAGED'}  ${stateName(state)}`),
   ]

@@ -1,8 +1,7 @@
-import { originKey } from '../manifest/origin.ts'
-import type { TableFile } from '../manifest/table-file.ts'
+import { type Origin, originKey } from '../manifest/origin.ts'
 import { filesOf, type Version } from '../manifest/version.ts'
 
-/** A number of table files and their size in the store. */
+/** A number of files, tables and blob files, and their size in the store. */
 export interface FileTotals {
   readonly files: number
   readonly sizeBytes: number
@@ -32,14 +31,23 @@ export function diffVersions(from: Version, to: Version): VersionDiff {
   }
 }
 
-function filesByName(version: Version): Map<string, TableFile> {
-  const files = new Map<string, TableFile>()
-  for (const file of filesOf(version)) {
+interface SizedFile {
+  readonly id: string
+  readonly origin?: Origin | undefined
+  readonly sizeBytes: number
+}
+
+function filesByName(version: Version): Map<string, SizedFile> {
+  const files = new Map<string, SizedFile>()
+  const add = (file: SizedFile): Map<string, SizedFile> =>
     files.set(file.origin === undefined ? file.id : `${originKey(file.origin)} ${file.id}`, file)
+  for (const file of filesOf(version)) {
+    add(file)
+    file.blobs?.forEach(add)
   }
   return files
 }
 
-function totals(files: readonly (readonly [string, TableFile])[]): FileTotals {
+function totals(files: readonly (readonly [string, SizedFile])[]): FileTotals {
   return { files: files.length, sizeBytes: files.reduce((bytes, [, file]) => bytes + file.sizeBytes, 0) }
 }

@@ -4,7 +4,8 @@ import type { ManifestId } from '../layout/numbers.ts'
 import { liveCheckpoints } from '../manifest/live-checkpoints.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { type Origin, originKey, type OriginPin } from '../manifest/origin.ts'
-import { filesOf, type Version } from '../manifest/version.ts'
+import { usedOrigins } from '../manifest/used-origins.ts'
+import type { Version } from '../manifest/version.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import { releaseClonePins } from './clone-pins.ts'
 import { isLapsed, type ListedPin, listPins, releasePin } from './pins.ts'
@@ -31,7 +32,7 @@ const RETRY_MS = 10_000
  * Lets go of the databases that a clone was made from, one by one, when nothing of them is needed any more. Order, and
  * the reason for each step:
  *
- *   1. A compaction has committed a manifest that names no table of the origin. Nothing brings one back but a
+ *   1. A compaction has committed a manifest that names no table and no blob file of the origin. Nothing brings one back but a
  *      checkpoint, so the answers of the next steps stay true once they are.
  *   2. No checkpoint that is listed names one, and no read of this process does.
  *   3. Nobody else reads the database at a manifest from before 1: no lease that has not lapsed, no checkpoint taken from
@@ -178,9 +179,7 @@ export class OriginReleaser {
 }
 
 function originsOf(version: Version): Set<string> {
-  const origins = new Set<Origin>()
-  for (const { origin } of filesOf(version)) if (origin !== undefined) origins.add(origin)
-  return new Set([...origins].map(originKey))
+  return new Set(usedOrigins(version).keys())
 }
 
 function spelledReader(pin: ListedPin): string {

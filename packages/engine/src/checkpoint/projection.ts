@@ -44,7 +44,7 @@ export interface Projection {
 /**
  * The part of a database that a clone takes, without copying anything: its tables as (origin, table, range). Tables that
  * the source borrowed itself keep their origin, so that no chain of clones is ever longer than one step, and every
- * origin is pinned directly. Pure.
+ * origin is pinned directly; the same goes for the blob files that tables refer to. Pure.
  */
 export function project({ name, manifest, place, translate, range }: ProjectionSource): Projection {
   const itself: Origin = { databaseId: manifest.databaseId, place }
@@ -53,14 +53,18 @@ export function project({ name, manifest, place, translate, range }: ProjectionS
     borrowed.set(originKey(origin), { databaseId: origin.databaseId, place: translate(origin.place) })
   }
   const used = new Set<Origin>()
+  const seenFromClone = (file: Pick<TableFile, 'id' | 'origin'>): Origin => {
+    const origin = file.origin === undefined ? itself : borrowed.get(originKey(file.origin))
+    if (origin === undefined) throw new MoraineError('CORRUPTION', `${name} borrows file ${file.id} and records no pin for it`)
+    used.add(origin)
+    return origin
+  }
   const levels = manifest.version.levels.map((files) =>
     files.flatMap((file): TableFile[] => {
       const part = range === undefined ? file : restrictFile(file, rangeInKeyspace(range, file.smallestKey))
       if (part === undefined) return []
-      const origin = part.origin === undefined ? itself : borrowed.get(originKey(part.origin))
-      if (origin === undefined) throw new MoraineError('CORRUPTION', `${name} borrows table ${part.id} and records no pin for it`)
-      used.add(origin)
-      return [{ ...part, origin }]
+      const blobs = part.blobs?.map((link) => ({ ...link, origin: seenFromClone(link) }))
+      return [{ ...part, origin: seenFromClone(part), ...(blobs !== undefined && { blobs }) }]
     }),
   )
   const needs: PinNeed[] = used.has(itself) ? [{ origin: itself, manifestId: manifest.id, heldBy: undefined }] : []

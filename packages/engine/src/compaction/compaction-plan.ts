@@ -5,7 +5,8 @@ import { levelBytes } from '../manifest/version.ts'
 /**
  * Why a compaction was chosen. Of the shape of the tree: `level0-count` and `level0-bytes` (level 0 is too deep),
  * `level0-merge` (small tables of level 0 become one, because level 1 would drag too much along), `level-size` (leveled),
- * `size-ratio`, `run-count`, `space` and `make-room` (tiered). Of the tables: `tombstones` and `age`. By request: `manual`.
+ * `size-ratio`, `run-count`, `space` and `make-room` (tiered). Of the tables: `tombstones`, `blob-garbage` (they refer to blob
+ * files of which little is in use) and `age`. By request: `manual`.
  */
 export type CompactionReason =
   | 'level0-count'
@@ -17,6 +18,7 @@ export type CompactionReason =
   | 'space'
   | 'make-room'
   | 'tombstones'
+  | 'blob-garbage'
   | 'age'
   | 'manual'
 
@@ -50,6 +52,8 @@ export interface CompactionSettings {
   readonly tiered: TieredSettings
   /** A table with at least this share of tombstones is compacted when nothing more urgent is there; 0 for never. */
   readonly compactionTombstonePercent: number
+  /** A blob file of which less than this is in use is emptied: its values are written anew, and it goes; 0 for never. */
+  readonly blobGarbagePercent: number
   /** A table older than this is rewritten once; 0 for never. */
   readonly compactionMaxAgeMs: number
 }

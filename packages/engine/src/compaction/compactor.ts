@@ -10,6 +10,7 @@ import type { ViewRegistry } from '../read/read-view.ts'
 import type { ByteWork } from '../table/byte-work.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
+import { relocatedBlobs, writtenBlobBytes } from './blob-garbage.ts'
 import { CompactionInputs } from './compaction-inputs.ts'
 import { type CompactionPlan, type CompactionSettings, isTrivialMove, type PickContext, plansConflict } from './compaction-plan.ts'
 import { CompactionTotals } from './compaction-totals.ts'
@@ -29,6 +30,8 @@ export interface CompactionReport {
   readonly inputBytes: number
   readonly outputFiles: number
   readonly outputBytes: number
+  /** Of the blob files that were written beside the output. */
+  readonly blobBytes: number
   readonly inputEntries: number
   readonly outputEntries: number
   /** The table changed its level without being rewritten. */
@@ -84,6 +87,8 @@ export class Compactor {
   #background: Promise<void> | undefined
   #kicked = false
   #running: CompactionPlan | undefined
+  /** Values that lie in blob files of other databases are being brought home. */
+  #detaching = false
   #ageTimer: Timer | undefined
 
   constructor(options: CompactorOptions) {
@@ -145,8 +150,20 @@ export class Compactor {
     await this.#compactSteps(range, (rest) => pickManualRewrite(versions.current.version, target, rest, settings, stale))
   }
 
-  /** Rewrites every table that another database wrote; resolves when the current version has none. */
+  /**
+   * Rewrites every table that another database wrote or whose values lie in its blob files; resolves when the current version
+   * has none.
+   */
   async rewriteBorrowed(): Promise<void> {
+    this.#detaching = true
+    try {
+      await this.#rewriteBorrowed()
+    } finally {
+      this.#detaching = false
+    }
+  }
+
+  async #rewriteBorrowed(): Promise<void> {
     const { versions, settings } = this.#options
     for (;;) {
       const { version } = versions.current
@@ -262,6 +279,7 @@ export class Compactor {
         plan,
         version: versions.current.version,
         rules: () => rules.job(plan.outputLevel),
+        relocate: relocatedBlobs(plan, versions.current.version, settings, this.#detaching),
         code: rules.mergeCode(plan.outputLevel),
         targetFileSizeBytes: settings.targetFileSizeBytes,
         byteWork,
@@ -316,7 +334,8 @@ export class Compactor {
     const { steps, remote, startMs, account } = work
     const files = inputFiles(plan)
     const trivial = isTrivialMove(plan)
-    this.totals.compacted(plan, levelBytes(outputs))
+    const blobBytes = trivial ? 0 : writtenBlobBytes(plan, outputs)
+    this.totals.compacted(plan, levelBytes(outputs) + blobBytes)
     this.#options.onCompacted({
       reason: plan.reason,
       inputLevels: plan.inputs.map(({ level }) => level),
@@ -325,6 +344,7 @@ export class Compactor {
       inputBytes: levelBytes(files),
       outputFiles: outputs.length,
       outputBytes: trivial ? 0 : levelBytes(outputs),
+      blobBytes,
       inputEntries: files.reduce((count, file) => count + file.entryCount, 0),
       outputEntries: outputs.reduce((count, file) => count + file.entryCount, 0),
       trivialMove: trivial,

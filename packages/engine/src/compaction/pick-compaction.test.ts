@@ -19,6 +19,7 @@ const LEVELED: CompactionSettings = {
   levelSizeMultiplier: 10,
   tiered: { sizeRatioPercent: 20, minMergeWidth: 2, maxMergeWidth: 10, maxSortedRuns: 6, spaceAmplificationPercent: 200 },
   compactionTombstonePercent: 0,
+  blobGarbagePercent: 50,
   compactionMaxAgeMs: 0,
 }
 const TIERED: CompactionSettings = { ...LEVELED, compactionStyle: 'tiered' }

@@ -1,6 +1,7 @@
 import { compareBytes } from '@moraine/base'
 import { intersectRanges, keyAfter, type KeyRange, rangeTouches } from '../key/key-range.ts'
 import type { FileId } from '../layout/object-names.ts'
+import { NO_BLOBS } from '../manifest/blob-link.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { LEVEL_COUNT, levelBytes, overlappingFiles, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, planInputs } from './compaction-plan.ts'
@@ -74,9 +75,11 @@ export function tablesOf(version: Version, range: KeyRange): Set<FileId> {
   return new Set(version.levels.flatMap((files) => touching(files, range).map((file) => file.id)))
 }
 
-/** The tables that another database wrote. */
+/** The tables that another database wrote, or that refer to its blob files. */
 export function borrowedTables(version: Version): Set<FileId> {
-  return new Set(version.levels.flatMap((files) => files.filter(({ origin }) => origin !== undefined).map((file) => file.id)))
+  const isBorrowed = ({ origin, blobs = NO_BLOBS }: TableFile): boolean =>
+    origin !== undefined || blobs.some((link) => link.origin !== undefined)
+  return new Set(version.levels.flatMap((files) => files.filter(isBorrowed).map((file) => file.id)))
 }
 
 function firstTables(files: readonly TableFile[], range: KeyRange, settings: CompactionSettings): TableFile[] {

@@ -1,5 +1,6 @@
 import type { TableFile } from '../manifest/table-file.ts'
 import { filesOf, levelBytes, overlappingInRun, type Version } from '../manifest/version.ts'
+import { blobGarbage, garbageLinkBytes, leastShare } from './blob-garbage.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, mayRun, type PickContext, planInputs } from './compaction-plan.ts'
 import { levelZeroClosure } from './pick-level-zero.ts'
 
@@ -57,6 +58,30 @@ export function pickAged(version: Version, settings: CompactionSettings, context
       group.push(next)
     }
     return planInPlace('age', level, group)
+  })
+}
+
+/**
+ * The table that keeps the emptiest blob file, if one is empty enough, with its neighbours that keep such files as well:
+ * they are rewritten where they are, and the values they have there go to new files. Every plan ends some links to files
+ * that are garbage and makes none, so there is an end; a file goes when its last link has.
+ */
+export function pickBlobGarbage(version: Version, settings: CompactionSettings, context: PickContext): CompactionPlan | undefined {
+  const garbage = blobGarbage(version, settings)
+  if (garbage.size === 0) return undefined
+  const mostBytes = REWRITE_WIDTH_MOST * settings.targetFileSizeBytes
+  const rewrittenBytes = (file: TableFile): number => file.sizeBytes + garbageLinkBytes(file, garbage)
+  return firstPlan(version, context, (file) => 1 - leastShare(file, garbage), (level, file) => {
+    const files = version.levels[level] as readonly TableFile[]
+    const group = [file]
+    let bytes = rewrittenBytes(file)
+    for (let at = files.indexOf(file) + 1; at < files.length; at++) {
+      const next = files[at] as TableFile
+      bytes += rewrittenBytes(next)
+      if (garbageLinkBytes(next, garbage) === 0 || bytes > mostBytes) break
+      group.push(next)
+    }
+    return planInPlace('blob-garbage', level, group)
   })
 }
 

@@ -1,12 +1,14 @@
 import { type MemoryAccount, MoraineError, SerialQueue } from '@moraine/base'
 import type { RequestAccount } from '@moraine/object-store'
 import type { KeyRange } from '../key/key-range.ts'
+import type { FileId } from '../layout/object-names.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { Version } from '../manifest/version.ts'
 import { MERGE_WINDOW_BYTES } from '../table/build-job.ts'
 import type { ApplicationCode, ByteWork, FlushJob } from '../table/byte-work.ts'
 import type { TableWriter } from '../table/table-writer.ts'
 import type { CompactionPlan } from './compaction-plan.ts'
+import { relocating } from './blob-garbage.ts'
 import { mergeJob } from './merge-job.ts'
 import { splitMerge } from './split-merge.ts'
 
@@ -25,6 +27,8 @@ export interface CompactionWork {
   readonly version: Version
   /** What each merge goes by. */
   readonly rules: () => FlushJob
+  /** Values in these blob files are written anew. */
+  readonly relocate?: readonly FileId[] | undefined
   readonly targetFileSizeBytes: number
   readonly code?: ApplicationCode | undefined
   readonly byteWork: ByteWork
@@ -107,9 +111,10 @@ class PartMerger {
   }
 
   async merge(part: Part): Promise<void> {
-    const { plan, version, rules, targetFileSizeBytes, code, byteWork, tableWriter, account, signal } = this.#work
+    const { plan, version, rules, relocate, targetFileSizeBytes, code, byteWork, tableWriter, account, signal } = this.#work
     const replaced = plan.inputs.flatMap((input) => [...input.files])
-    const job = mergeJob(plan, version, part.range, { ...rules(), targetSizeBytes: targetFileSizeBytes })
+    const settings = { ...relocating(rules(), relocate), targetSizeBytes: targetFileSizeBytes }
+    const job = mergeJob(plan, version, part.range, settings)
     if (job !== undefined) {
       const runs = job.runs.length
       const room = await this.#work.memory?.reserveMerge({ outputBytes: targetFileSizeBytes, runs, mostWindowBytes: MERGE_WINDOW_BYTES }, signal)

@@ -4,6 +4,7 @@ import { sortedRuns, spaceAmplification } from '../compaction/compaction-totals.
 import type { CompactionReason } from '../compaction/compaction-plan.ts'
 import type { GcStats } from '../gc/background-collector.ts'
 import { type KeyspaceStats, keyspaceStats } from './keyspace-stats.ts'
+import { blobFilesOf } from '../manifest/blob-files.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import { originKey, type OriginPlace } from '../manifest/origin.ts'
 import { filesOf, levelBytes } from '../manifest/version.ts'
@@ -81,6 +82,14 @@ export interface TransactionStats {
   readonly windowBytes: number
 }
 
+/** Large values that lie outside of tables. */
+export interface BlobStats {
+  readonly files: number
+  readonly sizeBytes: number
+  /** What tables still refer to; a cut table counts with all that it ever referred to. */
+  readonly liveBytes: number
+}
+
 /** A picture of a database at one moment. Sizes in bytes. */
 export interface DbStats {
   readonly databaseId: string
@@ -96,8 +105,10 @@ export interface DbStats {
   readonly levels: readonly LevelStats[]
   readonly keyspaces: readonly KeyspaceStats[]
   readonly compaction: CompactionStats
+  /** Tables. */
   readonly files: number
   readonly sizeBytes: number
+  readonly blobs: BlobStats
   /** What a clone still borrows, by the database it borrows from; also those that only await their release. */
   readonly borrowed: readonly BorrowedStats[]
   readonly snapshots: number
@@ -167,6 +178,7 @@ export function dbStats(engine: Engine): DbStats {
     },
     files: levels.reduce((count, level) => count + level.files, 0),
     sizeBytes,
+    blobs: blobStats(manifest),
     borrowed: borrowedStats(manifest),
     snapshots: engine.snapshots.count,
     checkpoints: engine.checkpoints.list().length,
@@ -186,11 +198,21 @@ export function dbStats(engine: Engine): DbStats {
   }
 }
 
+function blobStats({ version }: Manifest): BlobStats {
+  const stats = { files: 0, sizeBytes: 0, liveBytes: 0 }
+  for (const { sizeBytes, liveBytes } of blobFilesOf(version).values()) {
+    stats.files++
+    stats.sizeBytes += sizeBytes
+    stats.liveBytes += Math.min(liveBytes, sizeBytes)
+  }
+  return stats
+}
+
 function borrowedStats({ origins, version }: Manifest): BorrowedStats[] {
   const stats = new Map<string, { databaseId: string; place: OriginPlace; files: number; sizeBytes: number }>()
   for (const { origin } of origins) stats.set(originKey(origin), { ...origin, files: 0, sizeBytes: 0 })
   if (stats.size === 0) return []
-  for (const { origin, sizeBytes } of filesOf(version)) {
+  for (const { origin, sizeBytes } of [...filesOf(version), ...blobFilesOf(version).values()]) {
     const entry = origin === undefined ? undefined : stats.get(originKey(origin))
     if (entry === undefined) continue
     entry.files++

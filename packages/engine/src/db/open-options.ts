@@ -124,6 +124,16 @@ export interface OpenOptions extends CallLimits {
    * deleted data goes and reads pass fewer tombstones; 0 never, default 50.
    */
   readonly compactionTombstonePercent?: number
+  /**
+   * Values of at least this size go to blob files, and tables hold references to them, so that compactions do not rewrite
+   * large values again and again; 0 (default) never, else at least 256. May differ from opening to opening.
+   */
+  readonly blobThresholdBytes?: number
+  /**
+   * A blob file of which less than this, in percent, is still referred to is emptied: what is left moves to another one
+   * when nothing more urgent is there; 0 never, default 50.
+   */
+  readonly blobGarbagePercent?: number
   /** Tables older than this are rewritten once when nothing more urgent is there; 0 (default) never, else at least 60000. */
   readonly compactionMaxAgeMs?: number
   /** Tables in level 0 that start a compaction; default 4. */
@@ -194,6 +204,8 @@ const checks: OptionChecks<OpenOptions> = {
   compaction: checkCompaction,
   remoteCompaction: checkRemoteCompaction,
   compactionTombstonePercent: integerOption(0, 100),
+  blobThresholdBytes: (value) => (value === 0 ? undefined : integerOption(256, GIB)(value)),
+  blobGarbagePercent: integerOption(0, 90),
   compactionMaxAgeMs: (value) => (value === 0 ? undefined : integerOption(60_000, 10 * 365 * 86_400_000)(value)),
   level0CompactionTrigger: integerOption(1, 1000),
   level0StopTrigger: integerOption(1, 10_000),
@@ -228,6 +240,8 @@ export function engineSettings(options: OpenOptions = {}): EngineSettings {
     ...compactionSettings(options.compaction ?? 'leveled'),
     remoteCompaction: remoteCompactionSettings(options.remoteCompaction ?? false),
     compactionTombstonePercent: options.compactionTombstonePercent ?? 50,
+    blobThresholdBytes: options.blobThresholdBytes ?? 0,
+    blobGarbagePercent: options.blobGarbagePercent ?? 50,
     compactionMaxAgeMs: options.compactionMaxAgeMs ?? 0,
     level0CompactionTrigger: options.level0CompactionTrigger ?? 4,
     level0StopTrigger: options.level0StopTrigger ?? 16,

@@ -1,6 +1,7 @@
 import type { Clock, MemoryAccount, MoraineError } from '@moraine/base'
 import { isMoraineError, sleep, WaitList } from '@moraine/base'
 import type { RequestAccount, RequestCost } from '@moraine/object-store'
+import { blobFileBytes } from '../blob/value-separator.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { Manifest, WalEpoch } from '../manifest/manifest.ts'
 import type { TableFile } from '../manifest/table-file.ts'
@@ -15,7 +16,10 @@ import type { CommitRider } from './commit-rider.ts'
 export interface FlushReport {
   readonly entries: number
   readonly memtableBytes: number
+  /** Of tables. */
   readonly fileBytes: number
+  /** Of blob files. */
+  readonly blobBytes: number
   readonly files: readonly string[]
   readonly flushedSeq: number
   readonly buildMs: number
@@ -215,6 +219,7 @@ export class Flusher {
       entries: memtable.entryCount,
       memtableBytes,
       fileBytes: files.reduce((bytes, file) => bytes + file.sizeBytes, 0),
+      blobBytes: tables.reduce((bytes, { blobs }) => bytes + blobFileBytes(blobs), 0),
       files: files.map((file) => file.id),
       flushedSeq,
       buildMs: builtMs - startMs,

@@ -1,9 +1,11 @@
 import { type Clock, isMoraineError, MoraineError, SerialQueue, type Timer } from '@moraine/base'
 import type { ObjectStore, RequestAccount, RequestCost, RequestTally } from '@moraine/object-store'
 import type { ManifestId } from '../layout/numbers.ts'
-import { baseName, type FileId, sstName } from '../layout/object-names.ts'
+import { baseName, blobName, type FileId, sstName } from '../layout/object-names.ts'
+import { blobIdsOf } from '../manifest/blob-files.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
+import { NO_BLOBS } from '../manifest/blob-link.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import { filesOf } from '../manifest/version.ts'
 import type { VersionEdit } from '../manifest/version-edit.ts'
@@ -11,9 +13,9 @@ import type { VersionSet } from '../manifest/version-set.ts'
 import type { ViewRegistry } from '../read/read-view.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { TableWriter } from '../table/table-writer.ts'
-import { type CollectionReport, reportOf } from './collection-report.ts'
+import { type CollectionReport, countFiles, reportOf } from './collection-report.ts'
 import { type CollectingOwner, deleteGarbage, listPinsTwice, livePins, planGarbage } from './collector.ts'
-import { MANIFESTS_KEPT } from './reachability.ts'
+import { type DataObject, filesKeptBy, MANIFESTS_KEPT } from './reachability.ts'
 import { RootFiles } from './root-files.ts'
 import { isOwed } from './root-manifest.ts'
 
@@ -31,8 +33,9 @@ export interface CollectedReport extends CollectionReport {
 /** What a database has collected since it was opened. */
 export interface GcStats {
   readonly deletedTables: number
+  readonly deletedBlobFiles: number
   readonly deletedManifests: number
-  /** Bytes of tables and base objects. */
+  /** Bytes of tables, blob files and base objects. */
   readonly deletedBytes: number
   /** Replaced files that a checkpoint or a pin still keeps. */
   readonly keptFiles: number
@@ -65,7 +68,7 @@ export interface BackgroundCollectorOptions {
 interface Candidate {
   readonly name: string
   readonly sizeBytes: number
-  readonly kind: 'table' | 'base'
+  readonly kind: DataObject['kind']
   /** The first manifest that is known not to name it. */
   readonly goneSince: ManifestId
 }
@@ -95,6 +98,7 @@ export class BackgroundCollector {
   #sweptManifest: ManifestId | undefined
   #timer: Timer | undefined
   #deletedTables = 0
+  #deletedBlobFiles = 0
   #deletedManifests = 0
   #deletedBytes = 0
   #sweeps = 0
@@ -111,22 +115,37 @@ export class BackgroundCollector {
 
   /** These tables are in no version that anybody in this process reads. */
   tablesRetired(files: readonly TableFile[]): void {
-    const goneSince = this.#options.versions.current.id
+    const { tables, versions } = this.#options
+    const goneSince = versions.current.id
+    const left = files.some(({ blobs }) => blobs !== undefined) ? this.#blobsInUse() : NONE
     let added = false
-    for (const { id, origin, sizeBytes } of files) {
-      this.#options.tables.forget(id)
-      // What another database wrote is for its own collector.
-      if (origin !== undefined) continue
-      this.#candidates.set(id, { name: sstName(id), sizeBytes, kind: 'table', goneSince })
-      added = true
+    for (const file of files) {
+      tables.forget(file.id)
+      added = this.#addCandidates(file, goneSince, left) || added
     }
     if (added) this.#kick()
+  }
+
+  /** A table that went, and the blob files that nothing else refers to. What another database wrote is for its own collector. */
+  #addCandidates({ id, origin, sizeBytes, blobs = NO_BLOBS }: TableFile, goneSince: ManifestId, left: ReadonlySet<FileId>): boolean {
+    const known = this.#candidates.size
+    if (origin === undefined) this.#candidates.set(id, { name: sstName(id), sizeBytes, kind: 'table', goneSince })
+    for (const link of blobs) {
+      if (link.origin !== undefined || left.has(link.id)) continue
+      this.#candidates.set(link.id, { name: blobName(link.id), sizeBytes: link.sizeBytes, kind: 'blob', goneSince })
+    }
+    return this.#candidates.size > known
   }
 
   /** A manifest was committed. */
   committed(manifest: Manifest, before: Manifest, edit: VersionEdit | undefined): void {
     // A restored checkpoint brings files back.
-    if (this.#candidates.size > 0) for (const { file } of edit?.added ?? []) this.#candidates.delete(file.id)
+    if (this.#candidates.size > 0) {
+      for (const { file } of edit?.added ?? []) {
+        this.#candidates.delete(file.id)
+        for (const { id } of file.blobs ?? []) this.#candidates.delete(id)
+      }
+    }
     if (before.base !== undefined && before.base.id !== manifest.base?.id) {
       const { id, sizeBytes } = before.base
       this.#candidates.set(id, { name: baseName(id), sizeBytes, kind: 'base', goneSince: manifest.id })
@@ -148,6 +167,7 @@ export class BackgroundCollector {
   stats(): GcStats {
     return {
       deletedTables: this.#deletedTables,
+      deletedBlobFiles: this.#deletedBlobFiles,
       deletedManifests: this.#deletedManifests,
       deletedBytes: this.#deletedBytes,
       keptFiles: this.#candidates.size,
@@ -232,12 +252,9 @@ export class BackgroundCollector {
     if (names.length > 0) await store.deleteMany(names, { signal })
     for (const id of garbage.keys()) this.#candidates.delete(id)
     if (names.length === 0 && doomed.length === 0) return
-    const tables = [...garbage.values()].filter(({ kind }) => kind === 'table').length
     const report: CollectionReport = {
       kind: 'retired',
-      tables,
-      bases: garbage.size - tables,
-      sizeBytes: [...garbage.values()].reduce((bytes, candidate) => bytes + candidate.sizeBytes, 0),
+      ...countFiles([...garbage.values()]),
       manifests: doomed.length,
       logSegments: 0,
       jobObjects: 0,
@@ -261,8 +278,7 @@ export class BackgroundCollector {
       this.#dropped.delete(id)
       if (manifest === undefined) continue
       for (const file of filesOf(manifest.version)) {
-        if (file.origin !== undefined || this.#candidates.has(file.id)) continue
-        this.#candidates.set(file.id, { name: sstName(file.id), sizeBytes: file.sizeBytes, kind: 'table', goneSince: newest.id })
+        if (!this.#candidates.has(file.id)) this.#addCandidates(file, newest.id, NONE)
       }
       if (manifest.base !== undefined) {
         const { id: base, sizeBytes } = manifest.base
@@ -270,14 +286,20 @@ export class BackgroundCollector {
       }
     }
     // What the current version has is no candidate, however it got there.
-    for (const id of filesInUse(newest, EMPTY)) this.#candidates.delete(id)
+    for (const id of filesInUse(newest, NONE)) this.#candidates.delete(id)
+  }
+
+  /** Blob files that other tables, of the present or of a read under way, refer to: those will retire them. */
+  #blobsInUse(): Set<FileId> {
+    const { versions, views } = this.#options
+    return new Set([versions.current.version, ...views.heldVersions()].flatMap((version) => [...blobIdsOf(version)]))
   }
 
   /** What only this process knows to be in use. */
   #busy(): Set<FileId> {
     const { tableWriter, manifests, views } = this.#options
     const busy = new Set([...tableWriter.unpublished, ...manifests.unsettledBases])
-    for (const version of views.heldVersions()) for (const file of filesOf(version)) busy.add(file.id)
+    for (const version of views.heldVersions()) for (const id of filesKeptBy({ version, base: undefined })) busy.add(id)
     return busy
   }
 
@@ -285,6 +307,7 @@ export class BackgroundCollector {
   #reported(collected: CollectionReport, before: RequestTally): CollectedReport {
     const report = { ...collected, cost: this.#options.account.cost(before) }
     this.#deletedTables += report.tables
+    this.#deletedBlobFiles += report.blobs
     this.#deletedManifests += report.manifests
     this.#deletedBytes += report.sizeBytes
     this.#options.onCollected(report)
@@ -315,10 +338,9 @@ export class BackgroundCollector {
   }
 }
 
-const EMPTY: ReadonlySet<FileId> = new Set()
+const NONE: ReadonlySet<FileId> = new Set()
 
 function* filesInUse(newest: Manifest, busy: ReadonlySet<FileId>): Generator<FileId> {
-  for (const file of filesOf(newest.version)) yield file.id
-  if (newest.base !== undefined) yield newest.base.id
+  yield* filesKeptBy(newest)
   yield* busy
 }

@@ -1,12 +1,13 @@
-import type { CollectionPlan } from './reachability.ts'
+import type { CollectionPlan, DataObject } from './reachability.ts'
 
 /** What a collection deleted, or would have. Sizes in bytes. */
 export interface CollectionReport {
   /** `retired`: what this owner itself had replaced. `sweep`: everything that nothing refers to. */
   readonly kind: 'retired' | 'sweep'
   readonly tables: number
+  readonly blobs: number
   readonly bases: number
-  /** Bytes of tables and base objects. */
+  /** Bytes of tables, blob files and base objects. */
   readonly sizeBytes: number
   readonly manifests: number
   /** Log segments of former owners. */
@@ -20,16 +21,26 @@ export interface CollectionReport {
 }
 
 export function reportOf(plan: CollectionPlan): CollectionReport {
-  const tables = plan.objects.filter(({ kind }) => kind === 'table').length
   return {
     kind: 'sweep',
-    tables,
-    bases: plan.objects.length - tables,
-    sizeBytes: plan.objects.reduce((bytes, { sizeBytes }) => bytes + sizeBytes, 0),
+    ...countFiles(plan.objects),
     manifests: plan.manifests.length,
     logSegments: plan.log.length,
     jobObjects: plan.jobObjects.length,
     pins: plan.pins.length,
     uploads: plan.uploads.length,
   }
+}
+
+/** How many files there are of each kind, and their size. */
+export function countFiles(
+  files: readonly Pick<DataObject, 'kind' | 'sizeBytes'>[],
+): Pick<CollectionReport, 'tables' | 'blobs' | 'bases' | 'sizeBytes'> {
+  const counts = { table: 0, blob: 0, base: 0 }
+  let sizeBytes = 0
+  for (const file of files) {
+    counts[file.kind]++
+    sizeBytes += file.sizeBytes
+  }
+  return { tables: counts.table, blobs: counts.blob, bases: counts.base, sizeBytes }
 }

@@ -3,6 +3,7 @@ import type { ObjectInfo, ObjectStore, UnfinishedUpload } from '@moraine/object-
 import { isLapsed, type ListedPin, listPins } from '../checkpoint/pins.ts'
 import {
   BASE_PREFIX,
+  BLOB_PREFIX,
   COMPACTION_PREFIX,
   epochOfFile,
   type FileId,
@@ -77,6 +78,13 @@ export async function planGarbage(options: CollectorOptions): Promise<Collection
 const ATTEMPTS = 3
 
 const KEYS_PER_DELETE = 1000
+
+/** Where data objects lie. */
+const DATA_FOLDERS: readonly (readonly [prefix: string, kind: DataObject['kind']])[] = [
+  [SST_PREFIX, 'table'],
+  [BLOB_PREFIX, 'blob'],
+  [BASE_PREFIX, 'base'],
+]
 
 /** Carries a plan out. CONFLICT when the plan has an objection. */
 export async function deleteGarbage(
@@ -170,11 +178,11 @@ async function listData(
   const log: LogObject[] = []
   const jobObjects: JobObject[] = []
   const unknown: string[] = []
-  for (const prefix of [SST_PREFIX, BASE_PREFIX]) {
+  for (const [prefix, kind] of DATA_FOLDERS) {
     for await (const { key, sizeBytes, lastModifiedMs } of listObjects(store, prefix, signal)) {
       const id = parseDataName(key)
       if (id === undefined) unknown.push(key)
-      else objects.push({ name: key, id, kind: prefix === SST_PREFIX ? 'table' : 'base', sizeBytes, lastModifiedMs })
+      else objects.push({ name: key, id, kind, sizeBytes, lastModifiedMs })
     }
   }
   for await (const { key, sizeBytes } of listObjects(store, WAL_PREFIX, signal)) {
@@ -191,7 +199,7 @@ async function listData(
   return { objects, log, jobObjects, unknown }
 }
 
-/** Uploads of tables and bases that were begun by an owner who is gone, or given up by this one. */
+/** Uploads of data objects that were begun by an owner who is gone, or given up by this one. */
 async function listUploads(
   store: ObjectStore,
   newest: Manifest,
@@ -199,7 +207,7 @@ async function listUploads(
   signal: AbortSignal | undefined,
 ): Promise<LeftUpload[]> {
   const left: LeftUpload[] = []
-  for (const prefix of [SST_PREFIX, BASE_PREFIX]) {
+  for (const [prefix] of DATA_FOLDERS) {
     for (const { key, uploadId, begunAtMs } of await unfinishedUploads(store, prefix, signal)) {
       const id = parseDataName(key)
       if (id === undefined || busy?.has(id) === true || isOfOpenJob(newest, id)) continue

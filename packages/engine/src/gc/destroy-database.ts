@@ -184,7 +184,6 @@ function isOurs(name: string): boolean {
     parseWalName(name) !== undefined ||
     parseManifestName(name) !== undefined ||
     parsePinName(name) !== undefined ||
-    /^blob\/\d{12}-[0-9a-f]{24}\.blob$/.test(name) ||
     parseJobObjectName(name) !== undefined
   )
 }

@@ -3,13 +3,14 @@ import { isLapsed, protects } from '../checkpoint/pins.ts'
 import type { Epoch, ManifestId } from '../layout/numbers.ts'
 import { epochOfFile, epochOfJob, type FileId, type JobId, jobOfFile } from '../layout/object-names.ts'
 import { type Manifest, openJobs } from '../manifest/manifest.ts'
+import { blobIdsOf } from '../manifest/blob-files.ts'
 import { filesOf } from '../manifest/version.ts'
 
-/** An object under `sst/` or `base/`. */
+/** An object under `sst/`, `blob/` or `base/`. */
 export interface DataObject {
   readonly name: string
   readonly id: FileId
-  readonly kind: 'table' | 'base'
+  readonly kind: 'table' | 'blob' | 'base'
   readonly sizeBytes: number
   /** The store's own time of the last write. */
   readonly lastModifiedMs: number
@@ -125,11 +126,12 @@ export function keptManifests(
 }
 
 /**
- * The data objects that a manifest needs. Tables of other origins are included: their names are as unique, and holding
+ * The data objects that a manifest needs. Files of other origins are included: their names are as unique, and holding
  * too much never hurts.
  */
 export function* filesKeptBy(manifest: Pick<Manifest, 'version' | 'base'>): Generator<FileId> {
   for (const file of filesOf(manifest.version)) yield file.id
+  yield* blobIdsOf(manifest.version)
   if (manifest.base !== undefined) yield manifest.base.id
 }
 

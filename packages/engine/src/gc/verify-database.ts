@@ -1,8 +1,9 @@
 import { isMoraineError, MoraineError, printableBytes } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
-import { parseSstTail, type RandomAccess, SstReader } from '@moraine/sstable'
+import { parseSstTail, SstReader } from '@moraine/sstable'
 import type { ManifestId } from '../layout/numbers.ts'
-import { manifestName, sstName } from '../layout/object-names.ts'
+import { BLOB_FOOTER_BYTES } from '../blob/blob-format.ts'
+import { type FileId, manifestName, sstName } from '../layout/object-names.ts'
 import type { Manifest } from '../manifest/manifest.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
 import { type Origin, originKey } from '../manifest/origin.ts'
@@ -10,6 +11,9 @@ import type { TableFile } from '../manifest/table-file.ts'
 import { filesOf } from '../manifest/version.ts'
 import { listPinsTwice, planGarbage } from './collector.ts'
 import { type DataObject, keptManifests } from './reachability.ts'
+import { StoredFileWindow } from './stored-file-window.ts'
+import { checkBlobFile, checkReferences, type NeededBlob, neededBlobs } from './verify-blobs.ts'
+import type { VerifyProblem } from './verify-problem.ts'
 
 export interface VerifyRequest {
   /** The database's own prefix. */
@@ -17,7 +21,7 @@ export interface VerifyRequest {
   readonly manifests: ManifestStore
   /** The prefix that the tables of an origin lie in; the database's own for undefined. */
   readonly storeOf: (origin: Origin | undefined) => ObjectStore
-  /** Read every block of every table, instead of the metadata at its end. */
+  /** Read every block of every table and every value in blob files, instead of the metadata at their ends. */
   readonly deep: boolean
   /** Also list what nothing refers to. */
   readonly orphans: boolean
@@ -37,31 +41,21 @@ export interface VerifiedState {
   readonly whole: boolean
 }
 
-export interface VerifyProblem {
-  /** The object that is missing or damaged, relative to the prefix of its database. */
-  readonly object: string
-  readonly missing: boolean
-  /** A whole sentence: what is wrong, and which keys that concerns. */
-  readonly message: string
-  /** First and last key of a table, as text for people. */
-  readonly keys?: { readonly smallest: string; readonly largest: string } | undefined
-  /** Manifests that need it. */
-  readonly neededBy: readonly ManifestId[]
-}
-
 /** What a verification found. Sizes in bytes. */
 export interface VerifyReport {
   readonly states: readonly VerifiedState[]
   readonly problems: readonly VerifyProblem[]
   readonly tables: number
+  /** Blob files. */
+  readonly blobs: number
+  /** Of tables and blob files. */
   readonly sizeBytes: number
   readonly deep: boolean
   /** Objects that nothing refers to: not a problem, only space. Undefined when they were not asked for. */
   readonly orphans: readonly DataObject[] | undefined
 }
 
-const TABLES_AT_ONCE = 8
-const WINDOW_BYTES = 4 * 1024 * 1024
+const FILES_AT_ONCE = 8
 
 /**
  * Reads everything that the newest manifest, the checkpoints and the pins of a database refer to, and says what is
@@ -90,8 +84,9 @@ async function verifyOnce(request: VerifyRequest): Promise<{ report: VerifyRepor
     const root = await readManifest(manifests, id, problems, signal)
     if (root !== undefined) roots.set(id, root)
   }
-  const needed = tablesOf(roots)
-  await checkTables([...needed.values()], request, problems)
+  const needed = [...tablesOf(roots).values()]
+  const blobs = neededBlobs(roots)
+  problems.push(...(await checkFiles(needed, blobs, request)))
   const broken = new Set(problems.flatMap(({ neededBy }) => neededBy))
   const orphans = request.orphans
     ? (await planGarbage({ store, manifests, rules: { graceMs: 0, force: true }, signal })).objects
@@ -99,8 +94,12 @@ async function verifyOnce(request: VerifyRequest): Promise<{ report: VerifyRepor
   const report: VerifyReport = {
     states: statesOf(newest, kept, broken),
     problems,
-    tables: needed.size,
-    sizeBytes: [...needed.values()].reduce((bytes, { file }) => bytes + file.sizeBytes, 0),
+    tables: needed.length,
+    blobs: blobs.size,
+    sizeBytes: [...needed.map(({ file }) => file), ...[...blobs.values()].map(({ link }) => link)].reduce(
+      (bytes, { sizeBytes }) => bytes + sizeBytes,
+      0,
+    ),
     deep: request.deep,
     orphans,
   }
@@ -156,22 +155,51 @@ function tablesOf(roots: ReadonlyMap<ManifestId, Manifest>): Map<string, NeededT
   return needed
 }
 
-async function checkTables(tables: readonly NeededTable[], request: VerifyRequest, problems: VerifyProblem[]): Promise<void> {
-  const bytesOf = ({ file }: NeededTable): number => (request.deep ? file.sizeBytes : file.sizeBytes - file.tailOffset)
-  const totalBytes = tables.reduce((bytes, table) => bytes + bytesOf(table), 0)
-  let readBytes = 0
-  let at = 0
-  const worker = async (): Promise<void> => {
-    for (let table = tables[at++]; table !== undefined; table = tables[at++]) {
-      problems.push(...(await checkTable(table, request)))
-      readBytes += bytesOf(table)
-      request.onProgress?.({ totalBytes, readBytes })
-    }
+/** What is wrong with any of them: blob files first, so that no reference into a broken one is followed. */
+async function checkFiles(
+  tables: readonly NeededTable[],
+  blobs: ReadonlyMap<FileId, NeededBlob>,
+  request: VerifyRequest,
+): Promise<VerifyProblem[]> {
+  const { deep } = request
+  const problems: VerifyProblem[] = []
+  const broken = new Set<FileId>()
+  const valueBytes = ({ file }: NeededTable): number => (file.blobs ?? []).reduce((bytes, { liveBytes }) => bytes + liveBytes, 0)
+  const tableBytes = (table: NeededTable): number => {
+    const { sizeBytes, tailOffset } = table.file
+    return deep ? sizeBytes + valueBytes(table) : sizeBytes - tailOffset
   }
-  await Promise.all(Array.from({ length: TABLES_AT_ONCE }, worker))
+  const totalBytes = tables.reduce((bytes, table) => bytes + tableBytes(table), blobs.size * BLOB_FOOTER_BYTES)
+  let readBytes = 0
+  const checked = (found: readonly VerifyProblem[], bytes: number): void => {
+    problems.push(...found)
+    readBytes += bytes
+    request.onProgress?.({ totalBytes, readBytes })
+  }
+  await atOnce([...blobs.values()], async (blob) => {
+    const problem = await checkBlobFile(blob, request)
+    if (problem !== undefined) broken.add(blob.link.id)
+    checked(problem === undefined ? [] : [problem], BLOB_FOOTER_BYTES)
+  })
+  await atOnce(tables, async (table) => {
+    checked(await checkTable(table, { blobs, broken }, request), tableBytes(table))
+  })
+  return problems
 }
 
-async function checkTable({ file, neededBy }: NeededTable, request: VerifyRequest): Promise<VerifyProblem[]> {
+async function atOnce<Item>(items: readonly Item[], check: (item: Item) => Promise<void>): Promise<void> {
+  let at = 0
+  const lane = async (): Promise<void> => {
+    for (let item = items[at++]; item !== undefined; item = items[at++]) await check(item)
+  }
+  await Promise.all(Array.from({ length: FILES_AT_ONCE }, lane))
+}
+
+async function checkTable(
+  { file, neededBy }: NeededTable,
+  { blobs, broken }: { readonly blobs: ReadonlyMap<FileId, NeededBlob>; readonly broken: Set<FileId> },
+  request: VerifyRequest,
+): Promise<VerifyProblem[]> {
   const name = sstName(file.id)
   const keys = { smallest: printableBytes(file.smallestKey, 64), largest: printableBytes(file.largestKey, 64) }
   const problem = (missing: boolean, what: string): VerifyProblem[] => {
@@ -188,39 +216,12 @@ async function checkTable({ file, neededBy }: NeededTable, request: VerifyReques
     }
     parseSstTail(tail.bytes, { name, sizeBytes: file.sizeBytes, tailOffset: file.tailOffset, tailCrc32c: file.tailCrc32c })
     if (!request.deep) return []
-    const reader = await SstReader.open(new TableWindow(store, name, file.sizeBytes, request.signal), name)
+    const reader = await SstReader.open(new StoredFileWindow(store, name, file.sizeBytes, request.signal), name)
     const { problems } = await reader.check()
-    return problems.length === 0 ? [] : problem(false, `${name} is damaged: ${problems.join('; ')}`)
+    if (problems.length > 0) return problem(false, `${name} is damaged: ${problems.join('; ')}`)
+    return await checkReferences(reader, file, blobs, broken, request)
   } catch (error) {
     if (!isMoraineError(error, 'CORRUPTION')) throw error
     return problem(false, error.message)
-  }
-}
-
-/** A table that is read from its beginning to its end, in large requests. */
-class TableWindow implements RandomAccess {
-  readonly sizeBytes: number
-  readonly #store: ObjectStore
-  readonly #name: string
-  readonly #signal: AbortSignal | undefined
-  #start = 0
-  #bytes: Uint8Array = new Uint8Array(0)
-
-  constructor(store: ObjectStore, name: string, sizeBytes: number, signal: AbortSignal | undefined) {
-    this.#store = store
-    this.#name = name
-    this.sizeBytes = sizeBytes
-    this.#signal = signal
-  }
-
-  async read(offset: number, length: number): Promise<Uint8Array> {
-    if (offset < this.#start || offset + length > this.#start + this.#bytes.length) {
-      const range = { offset, length: Math.max(length, Math.min(WINDOW_BYTES, this.sizeBytes - offset)) }
-      const body = await this.#store.get(this.#name, { range, signal: this.#signal })
-      if (body === undefined) throw new MoraineError('CORRUPTION', `${this.#name} has just vanished`)
-      this.#start = offset
-      this.#bytes = body.bytes
-    }
-    return this.#bytes.subarray(offset - this.#start, offset - this.#start + length)
   }
 }

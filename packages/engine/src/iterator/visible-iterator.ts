@@ -1,6 +1,6 @@
 import { compareRanges } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
-import { ENVELOPED, expiryOf, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
+import { ENVELOPED, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
 import { prefixLength, userKey } from '../key/keyspace.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
 import { OperandStack } from '../merge/operand-stack.ts'
@@ -14,14 +14,19 @@ export interface Visibility {
   /** What has expired by this wall-clock millisecond is not seen. */
   readonly timeMs: number
   readonly operators: MergeOperators
+  /** The value that lies in a blob file, where `payload` refers to. Asked when merge operands are applied to it. */
+  readonly separatedValue: (payload: Uint8Array) => Uint8Array | Promise<Uint8Array>
 }
 
 /**
  * What a reader at one moment sees: for every key the value that its versions not newer than `seq` make, and no key that
  * has none. Moves over an {@link EntryIterator}, whose range tombstones are applied already, and keeps its contract of
- * promises; the entry is exposed as fields too. Envelopes are taken off: the fields show the value itself.
+ * promises; the entry is exposed as fields too. Envelopes are taken off: the fields show the value itself, or (`separated`)
+ * the reference to the blob file that it lies in.
  */
 export class VisibleIterator extends EntryFields {
+  /** The value fields show a reference to a blob file. */
+  separated = false
   readonly #source: EntryIterator
   readonly #visibility: Visibility
   readonly #operands = new OperandStack()
@@ -83,6 +88,7 @@ export class VisibleIterator extends EntryFields {
       if (!hidden) {
         if (source.kind === EntryKind.put) {
           this.valid = true
+          this.separated = false
           this.show(source)
           return undefined
         }
@@ -110,8 +116,8 @@ export class VisibleIterator extends EntryFields {
     while (source.valid && isKey(source, key)) {
       if ((source.kind & KIND_MASK) !== EntryKind.merge) {
         if (!this.#isAlive(source)) break
-        if (this.#operands.size === 0) this.#showPayload(source)
-        else this.#showMerged(key, this.#payload(source))
+        if (this.#operands.size > 0) return this.#showMergedOnto(key, source)
+        this.#showPayload(source)
         return undefined
       }
       if (this.#isAlive(source)) this.#pushOperand(source)
@@ -133,7 +139,8 @@ export class VisibleIterator extends EntryFields {
     while (source.valid) {
       const first = versions[0]
       if (first !== undefined && !isKey(source, { bytes: first.keyBytes, start: first.keyStart, end: first.keyEnd })) {
-        if (this.#showVersions(versions)) return undefined
+        const shown = this.#showVersions(versions)
+        if (shown !== false) return shown === true ? undefined : shown
         versions = []
       }
       if (source.seq <= this.#visibility.seq) {
@@ -146,12 +153,13 @@ export class VisibleIterator extends EntryFields {
         return wait.then(() => this.#findBackward(still))
       }
     }
-    if (!this.#showVersions(versions)) this.valid = false
-    return undefined
+    const shown = this.#showVersions(versions)
+    if (shown === false) this.valid = false
+    return typeof shown === 'boolean' ? undefined : shown
   }
 
   /** Shows what versions of one key, oldest first, make; false when that is nothing. */
-  #showVersions(versions: readonly EntryView[]): boolean {
+  #showVersions(versions: readonly EntryView[]): boolean | Promise<void> {
     const newest = versions.at(-1)
     if (newest === undefined) return false
     if ((newest.kind & KIND_MASK) !== EntryKind.merge) {
@@ -159,19 +167,20 @@ export class VisibleIterator extends EntryFields {
       this.#showPayload(newest)
       return true
     }
-    let base: Uint8Array | undefined
+    let base: EntryView | undefined
     for (const version of versions.toReversed()) {
       if (!this.#isAlive(version)) continue
       if ((version.kind & KIND_MASK) === EntryKind.merge) this.#pushOperand(version)
-      else base = this.#payload(version)
+      else base = version
     }
     if (this.#operands.size === 0) {
       if (base === undefined) return false
-      const oldest = versions[0] as EntryView
-      this.#showPayload(oldest)
+      this.#showPayload(base)
       return true
     }
-    this.#showMerged({ bytes: newest.keyBytes, start: newest.keyStart, end: newest.keyEnd }, base)
+    const key: KeySlice = { bytes: newest.keyBytes, start: newest.keyStart, end: newest.keyEnd }
+    if (base !== undefined) return this.#showMergedOnto(key, base) ?? true
+    this.#showMerged(key, undefined)
     return true
   }
 
@@ -193,9 +202,27 @@ export class VisibleIterator extends EntryFields {
   }
 
   #showPayload(source: EntryView): void {
+    const { kind, valueBytes, valueStart, valueEnd } = source
     this.valid = true
+    this.separated = false
     this.show(source)
-    if (source.kind >= ENVELOPED) this.valueStart = payloadStart(source.valueBytes, source.valueStart, source.valueEnd)
+    if (kind < ENVELOPED) return
+    this.separated = isBlobReference(valueBytes, valueStart, valueEnd)
+    this.valueStart = payloadStart(valueBytes, valueStart, valueEnd)
+  }
+
+  /** The operands make a value out of `base`, which may have to be fetched. */
+  #showMergedOnto(key: KeySlice, base: EntryView): MaybePromise {
+    const { kind, valueBytes, valueStart, valueEnd } = base
+    const payload = this.#payload(base)
+    const separated = kind >= ENVELOPED && isBlobReference(valueBytes, valueStart, valueEnd)
+    const value = separated ? this.#visibility.separatedValue(payload) : payload
+    if (value instanceof Uint8Array) {
+      this.#showMerged(key, value)
+      return undefined
+    }
+    this.valid = false
+    return value.then((fetched) => this.#showMerged(key, fetched))
   }
 
   #showMerged({ bytes, start, end }: KeySlice, base: Uint8Array | undefined): void {
@@ -213,6 +240,7 @@ export class VisibleIterator extends EntryFields {
     }
     this.valueStart = 0
     this.valueEnd = this.valueBytes.length
+    this.separated = false
     this.valid = true
   }
 }

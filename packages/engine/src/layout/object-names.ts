@@ -22,6 +22,7 @@ export const IDENTITY_NAME = 'identity'
 export const MANIFEST_PREFIX = 'manifest/'
 export const BASE_PREFIX = 'base/'
 export const SST_PREFIX = 'sst/'
+export const BLOB_PREFIX = 'blob/'
 export const WAL_PREFIX = 'wal/'
 export const PIN_PREFIX = 'pin/'
 export const COMPACTION_PREFIX = 'compaction/'
@@ -31,7 +32,7 @@ export const DATABASE_FOLDERS: readonly string[] = [
   MANIFEST_PREFIX,
   BASE_PREFIX,
   SST_PREFIX,
-  'blob/',
+  BLOB_PREFIX,
   WAL_PREFIX,
   PIN_PREFIX,
   COMPACTION_PREFIX,
@@ -44,6 +45,7 @@ const SEGMENT_DIGITS = 12
 const UNIQUE_BYTES = 12
 const JOB_HEX_DIGITS = 8
 const ATTEMPT_HEX_DIGITS = 4
+const BLOB_NUMBER_HEX_DIGITS = 8
 
 /** Attempts of one remote compaction at most. */
 export const MOST_ATTEMPTS: number = 0xffff
@@ -64,8 +66,37 @@ export function epochOfFile(id: FileId): Epoch {
   return Number(id.slice(0, EPOCH_DIGITS)) as Epoch
 }
 
+/** The number and the hexadecimal digits that a file id is made of, for binary formats. */
+export function splitFileId(id: FileId): { readonly epoch: number; readonly unique: string } {
+  return { epoch: epochOfFile(id), unique: id.slice(EPOCH_DIGITS + 1) }
+}
+
+/** The file id of these parts. An epoch that is too large makes a name that no file has. */
+export function fileIdOf(epoch: number, unique: string): FileId {
+  return `${padded(epoch, EPOCH_DIGITS)}-${unique}` as FileId
+}
+
+/**
+ * The beginning that the ids of one job's blob files have in common, so that whoever builds them, in another thread or
+ * elsewhere, can name them in tables before they are uploaded.
+ */
+export type BlobSeed = string & { readonly __brand: 'blob-seed' }
+
+export function newBlobSeed(epoch: Epoch, random: Random): BlobSeed {
+  return `${padded(epoch, EPOCH_DIGITS)}-${randomHex(random, UNIQUE_BYTES - BLOB_NUMBER_HEX_DIGITS / 2)}` as BlobSeed
+}
+
+/** Blob file `n` of a job; never asked for twice. */
+export function blobIdOf(seed: BlobSeed, n: number): FileId {
+  return `${seed}${hex(n, BLOB_NUMBER_HEX_DIGITS)}` as FileId
+}
+
 export function sstName(id: FileId): string {
   return `${SST_PREFIX}${id}.sst`
+}
+
+export function blobName(id: FileId): string {
+  return `${BLOB_PREFIX}${id}.blob`
 }
 
 export function baseName(id: FileId): string {
@@ -84,10 +115,10 @@ export function parseManifestName(name: string): ManifestId | undefined {
   return MANIFEST_CEILING - Number(match[1]) === id ? (id as ManifestId) : undefined
 }
 
-/** The file id in `sst/<id>.sst` or `base/<id>.base`; undefined for other names. */
+/** The file id in `sst/<id>.sst`, `blob/<id>.blob` or `base/<id>.base`; undefined for other names. */
 export function parseDataName(name: string): FileId | undefined {
-  const match = /^(?:sst\/(\d{12}-[0-9a-f]{24})\.sst|base\/(\d{12}-[0-9a-f]{24})\.base)$/.exec(name)
-  return match === null ? undefined : ((match[1] ?? match[2]) as FileId)
+  const match = /^(sst|blob|base)\/(\d{12}-[0-9a-f]{24})\.(?:\1)$/.exec(name)
+  return match === null ? undefined : (match[2] as FileId)
 }
 
 /** Log segment (or fence) `n` of an epoch; numbered from 1 without gaps. */
@@ -125,6 +156,13 @@ export function epochOfJob(id: JobId): Epoch {
 export function newJobFileId(job: JobId, attempt: number, random: Random): FileId {
   const known = `${job}${hex(attempt, ATTEMPT_HEX_DIGITS)}`
   return `${known}${randomHex(random, UNIQUE_BYTES - (JOB_HEX_DIGITS + ATTEMPT_HEX_DIGITS) / 2)}` as FileId
+}
+
+/** The ids of an attempt's blob files: of the owner's epoch, with job and attempt, like those of its tables. */
+export function newJobBlobSeed(job: JobId, attempt: number, random: Random): BlobSeed {
+  const known = `${job}${hex(attempt, ATTEMPT_HEX_DIGITS)}`
+  const left = UNIQUE_BYTES - (JOB_HEX_DIGITS + ATTEMPT_HEX_DIGITS + BLOB_NUMBER_HEX_DIGITS) / 2
+  return `${known}${randomHex(random, left)}` as BlobSeed
 }
 
 /** The job that a table may be of: one of the owner's own tables has a job's digits once in 2^32. */

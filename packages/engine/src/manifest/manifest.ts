@@ -96,14 +96,15 @@ export function manifestDefect(manifest: Manifest): string | undefined {
   }
   const pinned = new Set(manifest.origins.map(({ origin }) => originKey(origin)))
   // Tables of one origin share one object nearly always, so its key is made once.
-  const sound = new Set<Origin>()
+  const sound = new Set<Origin | undefined>([undefined])
   for (const files of manifest.version.levels) {
     for (const file of files) {
-      if (file.origin !== undefined && !sound.has(file.origin)) {
-        if (!pinned.has(originKey(file.origin))) {
-          return `borrows table ${file.id} from database ${file.origin.databaseId} and records no pin there`
+      for (const { id, origin } of file.blobs === undefined ? [file] : [file, ...file.blobs]) {
+        if (sound.has(origin)) continue
+        if (!pinned.has(originKey(origin as Origin))) {
+          return `borrows ${id === file.id ? 'table' : 'blob file'} ${id} from database ${origin?.databaseId} and records no pin there`
         }
-        sound.add(file.origin)
+        sound.add(origin)
       }
       if (file.largestSeq > manifest.flushedSeq) return `table ${file.id} holds writes above the flushed sequence number`
     }

@@ -1,5 +1,6 @@
 import { type DataBlock, EntryKind, filterHash, type SstMetadata } from '@moraine/sstable'
-import { ENVELOPED, envelopedKind, expiryOf, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
+import { ENVELOPED, envelopedKind, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
+import { type BlobReference, readReference } from '../blob/blob-reference.ts'
 import { prefixLength, userKey } from '../key/keyspace.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { MEMO_LEAST_OPERANDS, MergeMemo } from '../merge/merge-memo.ts'
@@ -16,6 +17,7 @@ export type LookupState = 'found' | 'absent' | 'blocked'
 /** Pieces that a waiting lookup holds itself, so that eviction meanwhile cannot send it in circles. */
 export class HeldPieces {
   readonly #metadata = new Map<TableHandle, SstMetadata>()
+  #value: { readonly reference: BlobReference; readonly bytes: Uint8Array } | undefined
   readonly #blocks: { handle: TableHandle; ordinal: number; block: DataBlock }[] = []
 
   metadata(handle: TableHandle): SstMetadata | undefined {
@@ -24,6 +26,15 @@ export class HeldPieces {
 
   block(handle: TableHandle, ordinal: number): DataBlock | undefined {
     return this.#blocks.find((held) => held.handle === handle && held.ordinal === ordinal)?.block
+  }
+
+  value({ id, offset }: BlobReference): Uint8Array | undefined {
+    const held = this.#value
+    return held?.reference.id === id && held.reference.offset === offset ? held.bytes : undefined
+  }
+
+  holdValue(reference: BlobReference, bytes: Uint8Array): void {
+    this.#value = { reference, bytes }
   }
 
   holdMetadata(handle: TableHandle, metadata: SstMetadata): void {
@@ -80,6 +91,8 @@ export class PointLookup {
   #blockedHandle: TableHandle | undefined
   /** The block that is missing, or -1 when it is the table's metadata. */
   #blockedOrdinal = -1
+  /** The value in a blob file that is missing, when that is all. */
+  #blockedValue: BlobReference | undefined
 
   constructor(tables: TableStore, rules: LookupRules) {
     this.#tables = tables
@@ -131,6 +144,11 @@ export class PointLookup {
 
   /** Fetches what the last `run` was blocked on and gives it to `held`. Call it right after, before another `run`. */
   async load(held: HeldPieces): Promise<void> {
+    const reference = this.#blockedValue
+    if (reference !== undefined) {
+      held.holdValue(reference, await this.#tables.blobs.load(reference))
+      return
+    }
     const handle = this.#blockedHandle as TableHandle
     const ordinal = this.#blockedOrdinal
     if (ordinal < 0) {
@@ -214,7 +232,9 @@ export class PointLookup {
       if (expired) return (kind & KIND_MASK) === EntryKind.put ? this.#endedWithoutBase() : undefined
       this.expiresAtMs = this.#operands.size === 0 ? expiresAtMs : Math.max(this.expiresAtMs, expiresAtMs)
       from = payloadStart(bytes, start, end)
-      if ((kind & KIND_MASK) === EntryKind.put) return this.#endedWith(seq, bytes, from, end)
+      if ((kind & KIND_MASK) === EntryKind.put) {
+        return isBlobReference(bytes, start, end) ? this.#endedWithSeparated(seq, bytes, from, end) : this.#endedWith(seq, bytes, from, end)
+      }
     } else {
       this.expiresAtMs = NEVER
     }
@@ -233,6 +253,15 @@ export class PointLookup {
 
   #endedWith(seq: number, bytes: Uint8Array, start: number, end: number): LookupState {
     return this.#operands.size === 0 ? this.#show(seq, bytes, start, end) : this.#merged(bytes.subarray(start, end))
+  }
+
+  /** The value lies in a blob file, to which the bytes refer. */
+  #endedWithSeparated(seq: number, bytes: Uint8Array, start: number, end: number): LookupState {
+    const reference = readReference(bytes, start, end)
+    const value = this.#tables.blobs.resident(reference) ?? this.#held?.value(reference)
+    if (value !== undefined) return this.#endedWith(seq, value, 0, value.length)
+    this.#blockedValue = reference
+    return 'blocked'
   }
 
   #endedWithoutBase(): LookupState {
@@ -266,6 +295,7 @@ export class PointLookup {
 
   #block(handle: TableHandle, ordinal: number): LookupState {
     this.#blockedHandle = handle
+    this.#blockedValue = undefined
     this.#blockedOrdinal = ordinal
     return 'blocked'
   }

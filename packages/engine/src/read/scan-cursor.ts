@@ -1,4 +1,6 @@
 import { compareRanges, copyRange, throwIfAborted } from '@moraine/base'
+import { readReference } from '../blob/blob-reference.ts'
+import type { BlobStore } from '../blob/blob-store.ts'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
 import { RangeHidingIterator, type TombstoneSource } from '../iterator/range-hiding-iterator.ts'
@@ -12,6 +14,7 @@ import { RunIterator } from '../table/run-iterator.ts'
 import { memtableTombstones, runTombstones } from '../table/run-tombstones.ts'
 import { type ReadAhead, SCAN_READ_AHEAD, tableIterator } from '../table/table-iterator.ts'
 import type { TableStore } from '../table/table-store.ts'
+import { BatchValues } from './batch-values.ts'
 import type { ReadView } from './read-view.ts'
 
 /** A key and its value; both are the caller's own copies. */
@@ -63,6 +66,7 @@ export function viewIterator(view: ReadView, tables: TableStore, range: KeyRange
  */
 export class ScanCursor {
   readonly #iterator: VisibleIterator
+  readonly #blobs: BlobStore
   readonly #request: ScanRequest
   #remaining: number
   #started = false
@@ -70,7 +74,14 @@ export class ScanCursor {
 
   constructor(view: ReadView, tables: TableStore, operators: MergeOperators, request: ScanRequest) {
     const { range, seq, timeMs } = request
-    this.#iterator = new VisibleIterator(viewIterator(view, tables, range, SCAN_READ_AHEAD, seq), { seq, timeMs, operators })
+    const { blobs } = tables
+    const separatedValue = (payload: Uint8Array): Uint8Array | Promise<Uint8Array> => {
+      const reference = readReference(payload, 0, payload.length)
+      return blobs.resident(reference) ?? blobs.load(reference)
+    }
+    const source = viewIterator(view, tables, range, SCAN_READ_AHEAD, seq)
+    this.#iterator = new VisibleIterator(source, { seq, timeMs, operators, separatedValue })
+    this.#blobs = blobs
     this.#request = request
     this.#remaining = isEmptyRange(request.range) ? 0 : request.limit
   }
@@ -83,6 +94,7 @@ export class ScanCursor {
     if (this.#ended || this.#remaining <= 0) return batch
     throwIfAborted(this.#request.signal)
     const iterator = this.#iterator
+    let separated: BatchValues | undefined
     let bytes = 0
     const wait = this.#started ? this.#step() : this.#start()
     this.#started = true
@@ -90,23 +102,30 @@ export class ScanCursor {
     for (;;) {
       if (!iterator.valid || !this.#inRange()) {
         this.#ended = true
-        return batch
+        break
       }
       const key = this.#key()
       const value = copyRange(iterator.valueBytes, iterator.valueStart, iterator.valueEnd)
-      batch.push([key, value])
+      const entry: Entry = [key, value]
+      batch.push(entry)
       bytes += key.length + value.length
+      if (iterator.separated) {
+        separated ??= new BatchValues()
+        separated.add(entry, readReference(value, 0, value.length))
+      }
       if (--this.#remaining <= 0) {
         this.#ended = true
-        return batch
+        break
       }
-      if (batch.length >= maxEntries || bytes >= maxBytes) return batch
+      if (batch.length >= maxEntries || bytes >= maxBytes || separated?.isFull === true) break
       const pending = this.#step()
       if (pending !== undefined) {
         await pending
         throwIfAborted(this.#request.signal)
       }
     }
+    if (separated !== undefined) await separated.fill(this.#blobs, this.#request.signal)
+    return batch
   }
 
   close(): void {

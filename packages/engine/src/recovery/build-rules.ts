@@ -1,3 +1,5 @@
+import type { Epoch } from '../layout/numbers.ts'
+import { newBlobSeed } from '../layout/object-names.ts'
 import type { SnapshotRegistry } from '../read/snapshots.ts'
 import type { TtlClock } from '../read/ttl-clock.ts'
 import type { ApplicationCode, FlushJob } from '../table/byte-work.ts'
@@ -9,6 +11,7 @@ import { sstWriterSettings } from './sst-writer-settings.ts'
 export class BuildRules {
   readonly #settings: EngineSettings
   readonly #databaseId: string
+  readonly #epoch: Epoch
   readonly #keyspaces: Keyspaces
   readonly #snapshots: SnapshotRegistry
   readonly #time: TtlClock
@@ -16,12 +19,14 @@ export class BuildRules {
   constructor(parts: {
     readonly settings: EngineSettings
     readonly databaseId: string
+    readonly epoch: Epoch
     readonly keyspaces: Keyspaces
     readonly snapshots: SnapshotRegistry
     readonly time: TtlClock
   }) {
     this.#settings = parts.settings
     this.#databaseId = parts.databaseId
+    this.#epoch = parts.epoch
     this.#keyspaces = parts.keyspaces
     this.#snapshots = parts.snapshots
     this.#time = parts.time
@@ -35,6 +40,7 @@ export class BuildRules {
       snapshots: this.#snapshots.held(),
       ttlNowMs: Math.min(this.#time.nowMs(), this.#snapshots.earliestMs()),
       operators: this.#keyspaces.operatorNames(),
+      blobs: { thresholdBytes: this.#settings.blobThresholdBytes, seed: newBlobSeed(this.#epoch, this.#settings.random), relocate: [] },
     }
   }
 

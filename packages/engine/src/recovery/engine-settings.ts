@@ -39,6 +39,8 @@ export interface EngineSettings extends WritePathSettings, CompactionSettings {
   readonly filterBitsPerKey: number
   /** What all memory is charged to, shared or not. One without an end when there is no limit but the sizes below. */
   readonly memoryBudget: MemoryBudget
+  /** Values of at least this size go to blob files; 0: none do. */
+  readonly blobThresholdBytes: number
   readonly blockCacheSizeBytes: number
   /** Indexes and filters of open tables; the ones used longest ago go first. */
   readonly metadataCacheSizeBytes: number

@@ -168,7 +168,7 @@ export class Engine implements ReadHost {
       account: accounts.flush,
       riderAccount: checkpointCommits,
       onFlushed: (report) => {
-        this.compactor.totals.flushed(report.fileBytes)
+        this.compactor.totals.flushed(report.fileBytes + report.blobBytes)
         this.#emit('flush', report)
         this.#afterCommit()
         this.#forgetLogged(report.flushedSeq)

@@ -141,7 +141,7 @@ async function startEngine(ground: EngineGround, restore: RestorePlan | undefine
   const time = new TtlClock(clock, manifest.ttlNowMs)
   const snapshots = new SnapshotRegistry()
   const { databaseId } = manifest
-  const rules = new BuildRules({ settings, databaseId, keyspaces, snapshots, time })
+  const rules = new BuildRules({ settings, databaseId, epoch: manifest.epoch, keyspaces, snapshots, time })
   if (restore === undefined) await dropUnusedSuccessor(settings, manifest.databaseId)
   else if (folder !== undefined) folder = await adoptRestoredLog(settings, folder)
 

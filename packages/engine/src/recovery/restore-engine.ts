@@ -2,7 +2,8 @@ import { MoraineError } from '@moraine/base'
 import type { CheckpointReport } from '../checkpoint/checkpoints.ts'
 import type { CheckpointRecord, Manifest } from '../manifest/manifest.ts'
 import { originKey } from '../manifest/origin.ts'
-import { filesOf, type Version } from '../manifest/version.ts'
+import { usedOrigins } from '../manifest/used-origins.ts'
+import type { Version } from '../manifest/version.ts'
 import type { Engine } from './engine.ts'
 
 /** The engine that runs now, and what is to be told about it. */
@@ -51,8 +52,8 @@ export async function restoreEngine(engine: Engine, idOrName: string, signal: Ab
 /** Files of other databases are only sure to be there while we pin them. */
 function ensureOriginsPinned(version: Version, { origins }: Manifest, checkpoint: CheckpointRecord): void {
   const pinned = new Set(origins.map(({ origin }) => originKey(origin)))
-  for (const { origin } of filesOf(version)) {
-    if (origin === undefined || pinned.has(originKey(origin))) continue
+  for (const [key, origin] of usedOrigins(version)) {
+    if (pinned.has(key)) continue
     throw new MoraineError(
       'CONFLICT',
       `checkpoint '${checkpoint.name ?? checkpoint.id}' needs files of database ${origin.databaseId}, which this clone has let go of: restore a newer checkpoint`,

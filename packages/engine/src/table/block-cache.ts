@@ -13,14 +13,21 @@ import { GhostBlocks } from './ghost-blocks.ts'
  * through probation and leaves the hot set alone. A block that was read, went, and is read again comes straight into the
  * main queue: otherwise a new hot set larger than probation would never get in.
  */
-export interface BlockSlots {
-  readonly blocks: (CachedBlock | undefined)[]
+export interface BlockSlots<Block extends Sized = DataBlock> {
+  readonly blocks: (CachedBlock<Block> | undefined)[]
+  /** Told when a block was pushed out. */
+  readonly onEvicted?: ((ordinal: number) => void) | undefined
 }
 
-export interface CachedBlock {
-  readonly slots: BlockSlots
+/** All that the cache must know of what it keeps: blocks, and the large values that lie outside of tables. */
+export interface Sized {
+  readonly memoryBytes: number
+}
+
+export interface CachedBlock<Block extends Sized = DataBlock> {
+  readonly slots: BlockSlots<Block>
   readonly ordinal: number
-  readonly block: DataBlock
+  readonly block: Block
   /** Took the place of a hot block; has yet to prove itself. */
   readonly warmed: boolean
   /** Set by every use; cleared by the clock's hand. */
@@ -65,7 +72,7 @@ export class BlockCache implements GivingCache {
   }
 
   /** @param scanned read by a scan: that it comes again says nothing about it */
-  insert(slots: BlockSlots, ordinal: number, block: DataBlock, scanned = false): void {
+  insert<Block extends Sized>(slots: BlockSlots<Block>, ordinal: number, block: Block, scanned = false): void {
     if (slots.blocks[ordinal] !== undefined) return
     // A block larger than the whole budget would push everything out and then itself.
     if (block.memoryBytes > this.budgetBytes) return
@@ -112,7 +119,7 @@ export class BlockCache implements GivingCache {
   }
 
   /** Forgets all blocks of a table that left the database. */
-  drop(slots: BlockSlots): void {
+  drop(slots: BlockSlots<Sized>): void {
     for (const entry of slots.blocks) {
       if (entry === undefined || !entry.resident) continue
       entry.resident = false
@@ -123,8 +130,8 @@ export class BlockCache implements GivingCache {
     slots.blocks.length = 0
   }
 
-  #place(slots: BlockSlots, ordinal: number, block: DataBlock, queue: Fifo, warmed = false): void {
-    const entry: CachedBlock = { slots, ordinal, block, warmed, used: false, resident: true }
+  #place<Block extends Sized>(slots: BlockSlots<Block>, ordinal: number, block: Block, queue: Fifo, warmed = false): void {
+    const entry: CachedBlock<Block> = { slots, ordinal, block, warmed, used: false, resident: true }
     slots.blocks[ordinal] = entry
     queue.push(entry)
     this.insertions++
@@ -140,7 +147,8 @@ export class BlockCache implements GivingCache {
         entry.used = false
         this.#main.push(entry)
       } else {
-        this.#ghosts.remember(entry.slots, entry.ordinal, entry.block.memoryBytes)
+        // Slots that wait to be told are gone with their block: nothing would come back to them.
+        if (entry.slots.onEvicted === undefined) this.#ghosts.remember(entry.slots, entry.ordinal, entry.block.memoryBytes)
         this.#evict(entry)
       }
       return
@@ -155,9 +163,10 @@ export class BlockCache implements GivingCache {
     }
   }
 
-  #evict(entry: CachedBlock): void {
+  #evict(entry: CachedBlock<Sized>): void {
     entry.resident = false
     entry.slots.blocks[entry.ordinal] = undefined
+    entry.slots.onEvicted?.(entry.ordinal)
     this.evictions++
     this.#memory?.charge('blockCache', -entry.block.memoryBytes)
   }
@@ -165,23 +174,23 @@ export class BlockCache implements GivingCache {
 
 /** A queue of entries with a byte count; removal from the middle is by set semantics of insertion order. */
 class Fifo {
-  readonly #entries = new Set<CachedBlock>()
+  readonly #entries = new Set<CachedBlock<Sized>>()
   bytes = 0
 
   get size(): number {
     return this.#entries.size
   }
 
-  has(entry: CachedBlock): boolean {
+  has(entry: CachedBlock<Sized>): boolean {
     return this.#entries.has(entry)
   }
 
-  push(entry: CachedBlock): void {
+  push(entry: CachedBlock<Sized>): void {
     this.#entries.add(entry)
     this.bytes += entry.block.memoryBytes
   }
 
-  shift(): CachedBlock | undefined {
+  shift(): CachedBlock<Sized> | undefined {
     for (const entry of this.#entries) {
       this.forget(entry)
       return entry
@@ -189,7 +198,7 @@ class Fifo {
     return undefined
   }
 
-  forget(entry: CachedBlock): boolean {
+  forget(entry: CachedBlock<Sized>): boolean {
     if (!this.#entries.delete(entry)) return false
     this.bytes -= entry.block.memoryBytes
     return true

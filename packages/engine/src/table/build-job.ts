@@ -1,9 +1,12 @@
-import { compareBytes } from '@moraine/base'
+import { compareBytes, MoraineError } from '@moraine/base'
 import type { RequestAccount } from '@moraine/object-store'
+import { BlobWindows } from '../blob/blob-windows.ts'
+import { type SeparationSettings, ValueSeparator } from '../blob/value-separator.ts'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
 import { ALL_KEYS, intersectRanges } from '../key/key-range.ts'
 import { RangeTombstones } from '../key/range-tombstones.ts'
+import type { BlobSeed } from '../layout/object-names.ts'
 import { endsBefore, type KeySpan, startsAfter, type TableFile } from '../manifest/table-file.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { MergeOperators } from '../merge/merge-operators.ts'
@@ -29,12 +32,14 @@ export async function* buildFlush(
   code?: ApplicationCode,
 ): AsyncGenerator<BuiltTable, void> {
   const iterator = memtable.iterator()
+  const separates = job.blobs !== undefined && job.blobs.thresholdBytes > 0
   try {
     yield* buildTables(iterator, {
       ...rulesOf(job, code),
       targetSizeBytes: Number.POSITIVE_INFINITY,
       tombstones: memtable.rangeTombstones,
-      enveloped: memtable.envelopeCount > 0,
+      enveloped: memtable.envelopeCount > 0 || separates,
+      separator: separates ? new ValueSeparator(job.blobs, [], NO_WINDOWS) : undefined,
       // Older versions may stand in any table.
       isBottommost: () => false,
       isRangeBottommost: () => false,
@@ -59,13 +64,17 @@ export async function* buildMerge(
   const tombstones = await inputTombstones(job.runs.flat(), tables, account)
   // A table that range tombstones delete as a whole need not be read.
   const runs = tombstones === undefined ? job.runs : job.runs.map((files) => files.filter((file) => !isDeleted(file, tombstones, job.snapshots)))
+  const blobs = job.blobs ?? STAY
+  const enveloped = blobs.thresholdBytes > 0 || job.runs.some((files) => files.some((file) => file.enveloped === true))
+  const links = job.runs.flatMap((files) => files.flatMap((file) => file.blobs ?? []))
   const merged = new MergingIterator(runs.map((files) => new RunIterator(files, open)))
   try {
     yield* buildTables(merged, {
       ...rulesOf(job, code),
       targetSizeBytes: job.targetSizeBytes,
       tombstones,
-      enveloped: job.runs.some((files) => files.some((file) => file.enveloped === true)),
+      enveloped,
+      separator: enveloped ? new ValueSeparator(blobs, links, new BlobWindows(tables.blobs, account)) : undefined,
       isBottommost: isOutside(job.deeper),
       isRangeBottommost: (start, end) => !meetsAny(job.deeper, start, end),
       filters: code?.filters,
@@ -75,6 +84,14 @@ export async function* buildMerge(
     merged.close()
   }
 }
+
+/** A memtable holds whole values: nothing of a blob file is read for it. */
+const NO_WINDOWS = new BlobWindows({
+  read: () => Promise.reject(new MoraineError('INTERNAL', 'a memtable refers to a blob file')),
+})
+
+/** Large values stay where they are. */
+const STAY: SeparationSettings = { thresholdBytes: 0, seed: '' as BlobSeed, relocate: [] }
 
 function rulesOf(job: FlushJob, code: ApplicationCode | undefined): Pick<BuildRequest, 'writerOf' | 'snapshots' | 'ttlNowMs' | 'operators'> {
   const { writer, snapshots, ttlNowMs } = job

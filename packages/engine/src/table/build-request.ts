@@ -1,4 +1,5 @@
 import type { SstWriterSettings } from '@moraine/sstable'
+import type { ValueSeparator } from '../blob/value-separator.ts'
 import type { RangeTombstones } from '../key/range-tombstones.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
 import type { TableFilters } from './compaction-filter.ts'
@@ -19,6 +20,8 @@ export interface BuildRequest {
   readonly tombstones: RangeTombstones | undefined
   /** Whether entries of the source may have envelopes: then every value of the tables gets one. */
   readonly enveloped: boolean
+  /** The large values of enveloped tables; undefined when none is or is to be separated. */
+  readonly separator: ValueSeparator | undefined
   /** Whether no older version of a key can exist outside the source. Asked with rising keys. */
   readonly isBottommost: (key: Uint8Array, keyStart: number, keyEnd: number) => boolean
   readonly isRangeBottommost: RangeIsBottommost

@@ -1,5 +1,6 @@
 import type { Compression, SstWriterSettings } from '@moraine/sstable'
 import type { RequestAccount } from '@moraine/object-store'
+import type { SeparationSettings } from '../blob/value-separator.ts'
 import type { KeySpan, TableFile } from '../manifest/table-file.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { MergeOperators, OperatorNames } from '../merge/merge-operators.ts'
@@ -17,6 +18,8 @@ export interface FlushJob {
   readonly ttlNowMs: number
   /** The merge operators of the keyspaces. */
   readonly operators: OperatorNames
+  /** Undefined: no value is separated, and those that are stay where they are. */
+  readonly blobs?: SeparationSettings | undefined
 }
 
 /**
@@ -31,7 +34,7 @@ export interface MergeJob extends FlushJob {
    * tombstone is kept where one of them covers its key.
    */
   readonly deeper: readonly (readonly KeySpan[])[]
-  /** A table is closed at the first key after this many bytes. */
+  /** A table is closed at the first key after this many bytes, of its own or of the values written beside it. */
   readonly targetSizeBytes: number
   /** The largest read-ahead window of an input; default 2 MiB. Two of them are in memory for each run. */
   readonly windowBytes?: number

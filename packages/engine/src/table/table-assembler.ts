@@ -1,12 +1,15 @@
 import { ByteWriter, compareBytes, compareRanges, MoraineError } from '@moraine/base'
 import { EntryKind, SstWriter } from '@moraine/sstable'
 import { ENVELOPED, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart, writeEnvelope } from '../batch/envelope.ts'
+import { type BlobReference, readReference, writeReference } from '../blob/blob-reference.ts'
+import { NO_TABLE_BLOBS } from '../blob/value-separator.ts'
 import { keyspaceOf, prefixLength, userKey } from '../key/keyspace.ts'
 import type { TombstoneFragment } from '../key/range-tombstones.ts'
 import { askFilter } from './compaction-filter.ts'
 import type { BuildRequest } from './build-request.ts'
 import type { BuiltTable } from './built-table.ts'
 import { retainedTombstones } from './tombstone-feed.ts'
+import { wholeValue } from './whole-value.ts'
 import type { VersionSink } from './version-reducer.ts'
 
 /** A range tombstone whose range the keys have reached: what of it is in no table yet. */
@@ -62,6 +65,12 @@ export class TableAssembler implements VersionSink {
     this.#keyEnd = keyEnd
   }
 
+  /** Whether the filter may have to see a value with this sequence number: then a separated one must be at hand. */
+  mayFilter(seq: number): boolean {
+    const { filters, snapshots } = this.#request
+    return filters !== undefined && seq > (snapshots.at(-1) ?? -1) && filters.of(this.#keyspace) !== undefined
+  }
+
   keep(seq: number, kind: number, value: Uint8Array, valueStart: number, valueEnd: number, newest: boolean): void {
     const { filters, snapshots } = this.#request
     const filtered = newest && filters !== undefined && (kind & KIND_MASK) === EntryKind.put && seq > (snapshots.at(-1) ?? -1)
@@ -98,7 +107,12 @@ export class TableAssembler implements VersionSink {
     const writer = this.#writer
     if (writer === undefined) return
     if (otherKeyspace) this.#finish(writer, this.#prefix)
-    else if (writer.estimatedSizeBytes >= this.#request.targetSizeBytes) this.#finish(writer, key.slice(keyStart, keyEnd))
+    else if (this.#sizeBytes(writer) >= this.#request.targetSizeBytes) this.#finish(writer, key.slice(keyStart, keyEnd))
+  }
+
+  /** Of the table, or of the blob file beside it when that is larger: memory holds both. */
+  #sizeBytes(writer: SstWriter): number {
+    return Math.max(writer.estimatedSizeBytes, this.#request.separator?.writtenBytes ?? 0)
   }
 
   #enterKeyspace(key: Uint8Array, keyStart: number, keyEnd: number): boolean {
@@ -125,7 +139,8 @@ export class TableAssembler implements VersionSink {
     }
     const summary = writer.finish()
     const expiresAtMs = this.#expiresAtMs === 0 || this.#expiresAtMs === NEVER ? undefined : this.#expiresAtMs
-    this.finished.push({ parts: this.#parts, summary, enveloped: this.#request.enveloped, expiresAtMs, nextKey: boundary })
+    const blobs = this.#request.separator?.take() ?? NO_TABLE_BLOBS
+    this.finished.push({ parts: this.#parts, summary, blobs, enveloped: this.#request.enveloped, expiresAtMs, nextKey: boundary })
     this.#writer = undefined
     this.#parts = []
     this.#expiresAtMs = 0
@@ -149,13 +164,34 @@ export class TableAssembler implements VersionSink {
     }
     const expiresAtMs = kind < ENVELOPED ? NEVER : expiryOf(value, valueStart, valueEnd)
     if (expiresAtMs > this.#expiresAtMs) this.#expiresAtMs = expiresAtMs
-    if (this.#request.enveloped === kind >= ENVELOPED) {
+    const separated = plain === EntryKind.put ? this.#separate(kind, expiresAtMs, value, valueStart, valueEnd) : undefined
+    if (separated === undefined && this.#request.enveloped === kind >= ENVELOPED) {
       writer.add(this.#keyBytes, this.#keyStart, this.#keyEnd, seq, plain, value, valueStart, valueEnd)
       return
     }
-    if (kind >= ENVELOPED) throw new MoraineError('INTERNAL', 'a value with an envelope comes to a table that declares none')
-    const enveloped = this.#envelop(NEVER, value, valueStart, valueEnd)
+    if (!this.#request.enveloped) throw new MoraineError('INTERNAL', 'a value with an envelope comes to a table that declares none')
+    const enveloped = separated ?? this.#envelop(NEVER, value, valueStart, valueEnd)
     writer.add(this.#keyBytes, this.#keyStart, this.#keyEnd, seq, plain, enveloped, 0, enveloped.length)
+  }
+
+  /** What stands for a large value that lies in a blob file from now on; undefined when the value is to stand as it is. */
+  #separate(kind: number, expiresAtMs: number, bytes: Uint8Array, start: number, end: number): Uint8Array | undefined {
+    const { separator, writerOf } = this.#request
+    if (separator === undefined) return undefined
+    const from = kind < ENVELOPED ? start : payloadStart(bytes, start, end)
+    let reference: BlobReference
+    if (kind >= ENVELOPED && isBlobReference(bytes, start, end)) {
+      const before = readReference(bytes, from, end)
+      reference = separator.pass(before)
+      if (reference === before) return undefined
+    } else {
+      if (!separator.separates(end - from)) return undefined
+      reference = separator.write(bytes, from, end, writerOf(this.#keyspace).compression)
+    }
+    this.#scratch.clear()
+    writeEnvelope(this.#scratch, expiresAtMs, true)
+    writeReference(this.#scratch, reference)
+    return this.#scratch.view()
   }
 
   #envelop(expiresAtMs: number, payload: Uint8Array, start: number, end: number): Uint8Array {
@@ -168,15 +204,14 @@ export class TableAssembler implements VersionSink {
   #keepFiltered(seq: number, kind: number, bytes: Uint8Array, start: number, end: number): void {
     const { filters, snapshots, isBottommost } = this.#request
     const filter = filters?.of(this.#keyspace)
-    const separated = kind >= ENVELOPED && isBlobReference(bytes, start, end)
-    if (filter === undefined || separated) {
+    if (filter === undefined) {
       this.#add(seq, kind, bytes, start, end)
       return
     }
     const bottommost = isBottommost(this.#keyBytes, this.#keyStart, this.#keyEnd)
-    const from = kind < ENVELOPED ? start : payloadStart(bytes, start, end)
     const stored = this.#keyBytes.slice(this.#keyStart, this.#keyEnd)
-    const verdict = askFilter(filter, new Uint8Array(userKey(this.#prefix, stored)), new Uint8Array(bytes.subarray(from, end)), {
+    const value = wholeValue(kind, bytes, start, end, this.#request.separator)
+    const verdict = askFilter(filter, new Uint8Array(userKey(this.#prefix, stored)), new Uint8Array(value), {
       outputLevel: filters?.outputLevel ?? 0,
       bottommost,
     })

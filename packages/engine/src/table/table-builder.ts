@@ -1,4 +1,7 @@
 import { compareRanges } from '@moraine/base'
+import { EntryKind } from '@moraine/sstable'
+import { ENVELOPED, isBlobReference, payloadStart } from '../batch/envelope.ts'
+import { readReference } from '../blob/blob-reference.ts'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import type { BuildRequest } from './build-request.ts'
 import type { BuiltTable } from './built-table.ts'
@@ -13,6 +16,7 @@ const ENTRIES_BETWEEN_PAUSES = 256
  * nothing when nothing is left.
  */
 export async function* buildTables(source: EntryIterator, request: BuildRequest): AsyncGenerator<BuiltTable, void> {
+  const { separator } = request
   const assembler = new TableAssembler(request)
   const reducer = new VersionReducer(request, assembler)
   let previousKey: Uint8Array | undefined
@@ -36,6 +40,12 @@ export async function* buildTables(source: EntryIterator, request: BuildRequest)
       reducer.startKey(keyBytes, keyStart, keyEnd)
       if (assembler.finished.length > 0) yield* assembler.finished.splice(0)
     }
+    if (separator !== undefined && isSeparated(source)) {
+      const { valueBytes, valueStart, valueEnd } = source
+      const reference = readReference(valueBytes, payloadStart(valueBytes, valueStart, valueEnd), valueEnd)
+      const wait = separator.prepare(reference, reducer.awaitsValue || assembler.mayFilter(source.seq))
+      if (wait !== undefined) await wait
+    }
     reducer.version(source.seq, source.kind, source.valueBytes, source.valueStart, source.valueEnd)
     if (--untilPause <= 0) {
       untilPause = ENTRIES_BETWEEN_PAUSES
@@ -48,4 +58,9 @@ export async function* buildTables(source: EntryIterator, request: BuildRequest)
   if (previousKey !== undefined) reducer.endKey()
   assembler.end()
   yield* assembler.finished.splice(0)
+}
+
+/** Whether the entry's value lies in a blob file. */
+function isSeparated({ kind, valueBytes, valueStart, valueEnd }: EntryIterator): boolean {
+  return kind === (EntryKind.put | ENVELOPED) && isBlobReference(valueBytes, valueStart, valueEnd)
 }

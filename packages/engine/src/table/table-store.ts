@@ -2,6 +2,7 @@ import { concatBytes, type MemoryAccount, type MemoryHold, MoraineError, printab
 import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { type DataBlock, decodeBlock, parseSstTail, type SstMetadata } from '@moraine/sstable'
 import { RangeTombstones } from '../key/range-tombstones.ts'
+import { BlobStore, type BlobStoreStats } from '../blob/blob-store.ts'
 import { type FileId, sstName } from '../layout/object-names.ts'
 import type { Origin } from '../manifest/origin.ts'
 import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
@@ -21,7 +22,7 @@ export interface TableReadAccounts {
 }
 
 /** Counters of table reads. */
-export interface TableStoreStats {
+export interface TableStoreStats extends BlobStoreStats {
   readonly openTables: number
   readonly metadataBytes: number
   readonly blockCacheBytes: number
@@ -43,6 +44,8 @@ export interface TableStoreStats {
  * against the checksum in the manifest, blocks against their own checksum and their bounds in the index.
  */
 export class TableStore {
+  /** The values that tables refer to. */
+  readonly blobs: BlobStore
   readonly #storeOf: (origin: Origin | undefined) => ReadableStore
   readonly #cache: BlockCache
   readonly #metadataBudgetBytes: number
@@ -72,6 +75,7 @@ export class TableStore {
     this.#disk = disk
     this.#cache = new BlockCache(options.blockCacheSizeBytes, memory)
     this.#warmUp = new WarmUp(this.#cache, memory)
+    this.blobs = new BlobStore(storeOf, this.#cache, accounts)
     this.#metadataBudgetBytes = options.metadataCacheSizeBytes
     this.#accounts = accounts
     this.#memory = memory
@@ -83,6 +87,7 @@ export class TableStore {
     let handle = this.#handles.get(file.id)
     if (handle === undefined) {
       handle = newTableHandle(file)
+      if (file.blobs !== undefined) this.blobs.retain(file.blobs)
       this.#handles.set(file.id, handle)
     }
     return handle
@@ -218,6 +223,7 @@ export class TableStore {
     const handle = this.#handles.get(id)
     if (handle === undefined) return
     this.#handles.delete(id)
+    if (handle.file.blobs !== undefined) this.blobs.release(handle.file.blobs)
     this.#cache.drop(handle)
     this.#dropMetadata(handle)
   }
@@ -234,6 +240,7 @@ export class TableStore {
       warmedBlocks: this.#warmUp.blocks,
       warmedBytes: this.#warmUp.bytes,
       disk: this.#disk?.stats(),
+      ...this.blobs.stats(),
     }
   }
 

@@ -1,14 +1,16 @@
 import { type Clock, concatBytes, timeSlices } from '@moraine/base'
 import type { ObjectStore, RequestAccount } from '@moraine/object-store'
 import { parseSstTail } from '@moraine/sstable'
-import { type FileId, sstName } from '../layout/object-names.ts'
+import { blobName, type FileId, sstName } from '../layout/object-names.ts'
+import { NO_BLOBS } from '../manifest/blob-link.ts'
 import type { TableFile } from '../manifest/table-file.ts'
 import type { BuiltTable } from './built-table.ts'
 import type { TableStore } from './table-store.ts'
 
 /**
- * Uploads finished tables under names that nobody has used. While a table is uploaded, and until its manifest is
- * committed or given up, its id stands in `unpublished`: a collector must not take it for garbage.
+ * Uploads finished tables under names that nobody has used, each after the blob file that was written for it. From before
+ * they are uploaded until their manifest is committed or given up, their ids stand in `unpublished`: a collector must not
+ * take them for garbage.
  */
 export class TableWriter {
   readonly unpublished: Set<FileId> = new Set()
@@ -25,7 +27,7 @@ export class TableWriter {
   }
 
   /**
-   * Resolves when the object is durable in the store. Its metadata is kept, so that opening it costs no request, and so are
+   * Resolves when the table, and what it refers to, is durable in the store. Its metadata is kept, so that opening it costs no request, and so are
    * the blocks that are to take the place of hot ones in `replaced`, the tables that it was made of.
    */
   async upload(
@@ -34,9 +36,10 @@ export class TableWriter {
     account?: RequestAccount,
     replaced: readonly TableFile[] = [],
   ): Promise<TableFile> {
-    const { summary, parts } = table
+    const { summary, parts, blobs } = table
     const id = this.#newId()
-    this.unpublished.add(id)
+    const ids = [id, ...blobs.files.map((blob) => blob.id)]
+    for (const each of ids) this.unpublished.add(each)
     const name = sstName(id)
     const tail = tailOf(parts, summary.tailOffset)
     const metadata = parseSstTail(tail, {
@@ -46,9 +49,10 @@ export class TableWriter {
       tailCrc32c: summary.tailCrc32c,
     })
     try {
+      for (const blob of blobs.files) await this.#store.put(blobName(blob.id), blob.parts, { signal, account })
       await this.#store.put(name, parts, { signal, account })
     } catch (error) {
-      this.unpublished.delete(id)
+      for (const each of ids) this.unpublished.delete(each)
       throw error
     }
     const file: TableFile = {
@@ -67,6 +71,7 @@ export class TableWriter {
       ...(summary.rangeTombstoneCount > 0 && { rangeTombstoneCount: summary.rangeTombstoneCount }),
       ...(summary.largestKeyExcluded && { largestKeyExcluded: true }),
       ...(table.enveloped && { enveloped: true }),
+      ...(blobs.links.length > 0 && { blobs: blobs.links }),
       ...(table.expiresAtMs !== undefined && { expiresAtMs: table.expiresAtMs }),
     }
     const handle = this.#tables.handle(file)
@@ -78,7 +83,10 @@ export class TableWriter {
 
   /** The manifest that names these tables is committed, or they will never be named. */
   published(files: readonly TableFile[]): void {
-    for (const file of files) this.unpublished.delete(file.id)
+    for (const { id, blobs = NO_BLOBS } of files) {
+      this.unpublished.delete(id)
+      for (const link of blobs) this.unpublished.delete(link.id)
+    }
     this.#tables.dropPrepared(files)
   }
 }

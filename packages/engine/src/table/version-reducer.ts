@@ -1,11 +1,13 @@
 import { ByteWriter } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
-import { ENVELOPED, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart, writeEnvelope } from '../batch/envelope.ts'
+import { ENVELOPED, expiryOf, KIND_MASK, NEVER, payloadStart, writeEnvelope } from '../batch/envelope.ts'
+import type { ValueSeparator } from '../blob/value-separator.ts'
 import { prefixLength, userKey } from '../key/keyspace.ts'
 import type { RangeTombstones } from '../key/range-tombstones.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import { applyOperator } from '../merge/merge-operator.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
+import { wholeValue } from './whole-value.ts'
 
 /** What decides which versions are needed still. */
 export interface ReducerRules {
@@ -18,6 +20,8 @@ export interface ReducerRules {
   readonly tombstones: RangeTombstones | undefined
   /** Whether no older version of a key can exist outside the sources. Asked with rising keys. */
   readonly isBottommost: (key: Uint8Array, keyStart: number, keyEnd: number) => boolean
+  /** Has the separated values that operands are applied to. */
+  readonly separator?: Pick<ValueSeparator, 'valueOf'> | undefined
 }
 
 /** Takes what is left of a key's versions, newest first. */
@@ -116,6 +120,11 @@ export class VersionReducer {
     else this.#keepTombstone(seq)
   }
 
+  /** Merge operands wait for what they are applied to: a separated value that comes now must be at hand. */
+  get awaitsValue(): boolean {
+    return this.#operands.length > 0
+  }
+
   /** Call after the last version of each key. */
   endKey(): void {
     if (this.#operands.length === 0) return
@@ -162,8 +171,7 @@ export class VersionReducer {
     let value: Uint8Array | undefined
     if (base !== undefined) {
       const { kind, bytes, start, end } = base
-      if (kind >= ENVELOPED && isBlobReference(bytes, start, end)) return undefined
-      value = bytes.subarray(kind < ENVELOPED ? start : payloadStart(bytes, start, end), end)
+      value = wholeValue(kind, bytes, start, end, this.#rules.separator)
     }
     const operands = this.#operands.map(({ payload }) => payload).toReversed()
     return attempt(() => applyOperator(operator, this.#userKey(), value, operands))

@@ -1,6 +1,6 @@
 import { type Clock, isMoraineError, MoraineError, type Random, sleep } from '@moraine/base'
 import type { ObjectStore } from '@moraine/object-store'
-import { type JobId, MOST_ATTEMPTS, newJobFileId, sstName } from '../../layout/object-names.ts'
+import { blobName, type JobId, jobOfFile, MOST_ATTEMPTS, newJobBlobSeed, newJobFileId, sstName } from '../../layout/object-names.ts'
 import type { ManifestId } from '../../layout/numbers.ts'
 import { type CompactionJob, openJobs } from '../../manifest/manifest.ts'
 import type { ManifestStore } from '../../manifest/manifest-store.ts'
@@ -132,7 +132,7 @@ export class RemoteCompactor {
     const dropped = stop.signal.aborted || !(await this.#isOpen(job, signal).catch(() => true))
     stop.abort(takenBack())
     await beating
-    if (!signal.aborted) await store.deleteMany(outputs.map((file) => sstName(file.id)), { signal }).catch(() => {})
+    if (!signal.aborted) await store.deleteMany(outputs.flatMap((file) => namesOf(job, file)), { signal }).catch(() => {})
     signal.throwIfAborted()
     if (dropped) return onEvent({ what: 'dropped', job, attempt })
     if (!isMoraineError(failure)) throw failure
@@ -146,7 +146,8 @@ export class RemoteCompactor {
     const newId = () => newJobFileId(job, attempt, random)
     const tableWriter = new TableWriter({ store, tables, clock, newId })
     try {
-      for await (const table of byteWork.merge(work.merge, signal)) {
+      const blobs = work.merge.blobs && { ...work.merge.blobs, seed: newJobBlobSeed(job, attempt, random) }
+      for await (const table of byteWork.merge({ ...work.merge, blobs }, signal)) {
         const file = await tableWriter.upload(table, signal)
         tables.forget(file.id)
         // The owner's clock is the one that counts.
@@ -173,6 +174,11 @@ export class RemoteCompactor {
   async #isOpen(job: JobId, signal: AbortSignal): Promise<boolean> {
     return (await this.#openJobs(signal)).some(({ id }) => id === job)
   }
+}
+
+/** A table and the blob files that were written for it. */
+function namesOf(job: JobId, { id, blobs = [] }: TableFile): string[] {
+  return [sstName(id), ...blobs.filter((link) => jobOfFile(link.id) === job).map((link) => blobName(link.id))]
 }
 
 function takenBack(): MoraineError {

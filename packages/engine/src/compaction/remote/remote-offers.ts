@@ -1,11 +1,13 @@
 import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sleep } from '@moraine/base'
 import { AccountedObjectStore, type ObjectStore, type RequestAccount } from '@moraine/object-store'
+import { BLOB_FOOTER_BYTES } from '../../blob/blob-format.ts'
 import { ALL_KEYS } from '../../key/key-range.ts'
-import { type JobId, newJobId } from '../../layout/object-names.ts'
+import { type JobId, jobOfFile, newJobId } from '../../layout/object-names.ts'
 import type { CompactionJob, Manifest } from '../../manifest/manifest.ts'
 import type { TableFile } from '../../manifest/table-file.ts'
 import type { VersionSet } from '../../manifest/version-set.ts'
 import type { TableStore } from '../../table/table-store.ts'
+import { relocatedBlobs, relocating } from '../blob-garbage.ts'
 import { type CompactionPlan, type CompactionSettings, inputBytes, isTrivialMove } from '../compaction-plan.ts'
 import { mergeJob, type MergeRules } from '../merge-job.ts'
 import { JobObjects, Standstill } from './job-objects.ts'
@@ -144,7 +146,7 @@ export class RemoteOffers {
     if (inputBytes(plan) < remote.minSizeBytes || isTrivialMove(plan) || this.#holdsUpWrites(plan)) return false
     const { current } = versions
     const merge = mergeJob(plan, current.version, ALL_KEYS, {
-      ...rules.job(plan.outputLevel),
+      ...relocating(rules.job(plan.outputLevel), relocatedBlobs(plan, current.version, settings, false)),
       targetSizeBytes: settings.targetFileSizeBytes,
     })
     if (merge === undefined) return false
@@ -255,14 +257,23 @@ export class RemoteOffers {
     })
   }
 
-  /** The tables of a result, each opened by one ranged GET, which checks its size and its tail. */
+  /**
+   * The tables of a result, each opened by one ranged GET, which checks its size and its tail; of the blob files written
+   * with them, the footer is asked for.
+   */
   async #verified({ id, plan, objects, account }: OpenJob, attempt: number): Promise<TableFile[] | undefined> {
     const { tables } = this.#options
     const bytes = await objects.readResult(attempt, this.#signal)
     if (bytes === undefined) return undefined
     const outputs = decodeJobResult(bytes, id, attempt, plan)
     try {
-      for (const file of outputs) await tables.loadMetadata(tables.handle(file), account)
+      for (const file of outputs) {
+        await tables.loadMetadata(tables.handle(file), account)
+        for (const { id: blob, sizeBytes } of file.blobs ?? []) {
+          if (jobOfFile(blob) !== id) continue
+          await tables.blobs.read(blob, sizeBytes - BLOB_FOOTER_BYTES, BLOB_FOOTER_BYTES, { account, signal: this.#signal })
+        }
+      }
     } catch (error) {
       for (const file of outputs) tables.forget(file.id)
       throw error

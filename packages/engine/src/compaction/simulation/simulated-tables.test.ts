@@ -29,6 +29,7 @@ function randomSettings(random: SeededRandom): CompactionSettings {
       spaceAmplificationPercent: 10 + random.below(400),
     },
     compactionTombstonePercent: random.chance(0.3) ? 0 : 1 + random.below(100),
+    blobGarbagePercent: 50,
     compactionMaxAgeMs: random.chance(0.5) ? 0 : 1000,
   }
 }

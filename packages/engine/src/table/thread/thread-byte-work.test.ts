@@ -11,7 +11,7 @@ import { defaultSstWriterSettings } from '@moraine/sstable'
 import { build } from 'vite'
 import { afterAll, afterEach, beforeAll, beforeEach, describe, expect, test } from 'vitest'
 import type { Epoch } from '../../layout/numbers.ts'
-import { newFileId } from '../../layout/object-names.ts'
+import { type BlobSeed, newFileId } from '../../layout/object-names.ts'
 import { restrictFile, type TableFile } from '../../manifest/table-file.ts'
 import { Memtable } from '../../memtable/memtable.ts'
 import type { ByteWork, FlushJob, MergeJob } from '../byte-work.ts'
@@ -66,6 +66,30 @@ describe('results', () => {
     const [there, here] = [await all(work.merge(job, never)), await all(inline.merge(job, never))]
     expect(there.length).toBeGreaterThan(3)
     expectSameTables(there, here)
+  })
+
+  test('blob files and the links to them are the same in a thread, also when values move', async () => {
+    const work = threads()
+    const memtable = filled(21)
+    const blobs = { thresholdBytes: 64, seed: '000000000001-0123456789abcdef' as BlobSeed, relocate: [] } as const
+    const flushJob = { ...plainRules([]), blobs }
+    const [there, here] = [await all(work.flush(memtable, flushJob, never)), await all(inline.flush(memtable, flushJob, never))]
+    expectSameTables(there, here)
+    expectSameBlobs(there, here)
+    const random = new SeededRandom(6)
+    const upload = new TableWriter({ store, tables: tableStore(), clock: systemClock, newId: () => newFileId(1 as Epoch, random) })
+    const file = await upload.upload(here[0] as BuiltTable)
+    expect(file.blobs).toHaveLength(1)
+    const relocate = (file.blobs ?? []).map(({ id }) => id)
+    const moving = { ...blobs, seed: '000000000001-fedcba9876543210' as BlobSeed, relocate }
+    const job = { ...plainRules([]), runs: [[file]], deeper: [], blobs: moving, targetSizeBytes: 200_000 }
+    const [moved, same] = [await all(work.merge(job, never)), await all(inline.merge(job, never))]
+    expectSameTables(moved, same)
+    expectSameBlobs(moved, same)
+    expect(moved.flatMap((table) => table.blobs.links.map(({ id }) => id)).every((id) => id.startsWith(moving.seed))).toBe(true)
+    // Large values count for the size of a table: each goes with a file of about that size.
+    expect(moved.length).toBeGreaterThan(2)
+    memtable.release()
   })
 
   test('several jobs at once do not mix', async () => {
@@ -238,4 +262,15 @@ async function bundleWorker(outDir: string): Promise<URL> {
     },
   })
   return pathToFileURL(join(outDir, 'worker.mjs'))
+}
+
+function expectSameBlobs(there: readonly BuiltTable[], here: readonly BuiltTable[]): void {
+  expect(there.map(({ blobs }) => blobs.links)).toEqual(here.map(({ blobs }) => blobs.links))
+  for (const [i, { blobs }] of here.entries()) {
+    for (const [j, { id, parts }] of blobs.files.entries()) {
+      const other = there[i]?.blobs.files[j]
+      expect(other?.id).toBe(id)
+      expect(Buffer.concat(other?.parts ?? []).equals(Buffer.concat(parts))).toBe(true)
+    }
+  }
 }

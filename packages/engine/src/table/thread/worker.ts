@@ -29,7 +29,7 @@ class WorkerJob {
       const pause = timeSlices(systemClock, this.#abort.signal)
       for await (const table of this.#build(request, pause)) {
         this.#taken = new Deferred()
-        this.#send({ kind: 'table', table }, table.parts.map((part) => part.buffer as ArrayBuffer))
+        this.#send({ kind: 'table', table }, buffersOf(table))
         await this.#taken.promise
       }
     } catch (thrown) {
@@ -95,6 +95,10 @@ class WorkerJob {
   #send(message: FromJob, transfer: readonly ArrayBuffer[] = []): void {
     this.#port.postMessage(message, transfer)
   }
+}
+
+function buffersOf({ parts, blobs }: BuiltTable): ArrayBuffer[] {
+  return [parts, ...blobs.files.map((blob) => blob.parts)].flat().map((part) => part.buffer as ArrayBuffer)
 }
 
 parentPort?.on('message', ({ port, request }: StartJob) => void new WorkerJob(port).run(request))
