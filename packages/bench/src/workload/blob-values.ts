@@ -1,5 +1,5 @@
 import { SeededRandom, sleep, systemClock } from '@moraine/base'
-import { type Db, open } from 'moraine'
+import { type Db, destroy, open } from 'moraine'
 import type { Figures, FigureSpec, MeasureContext, Workload } from './workload.ts'
 
 const KIB = 1024
@@ -61,7 +61,8 @@ async function measureSize(
 ): Promise<Record<keyof typeof MEASURED, number>> {
   const { nowMs, dataset } = context
   const count = DATA_BYTES / size
-  const db = await open(context.freshSettings().location, {
+  const location = locationOf(context.freshSettings().location, `${size}-${mode}`)
+  const db = await open(location, {
     wal: 'none',
     memtableSizeBytes: 4 * MIB,
     targetFileSizeBytes: 4 * MIB,
@@ -92,7 +93,14 @@ async function measureSize(
     }
   } finally {
     await db.close()
+    await destroy(location, { force: true })
   }
+}
+
+/** Below a location, a database for each size and mode. */
+function locationOf(location: string, name: string): string {
+  const [path, query] = location.split('?') as [string, string | undefined]
+  return `${path}/${name}${query === undefined ? '' : `?${query}`}`
 }
 
 /** Compactions have nothing more to do. */
