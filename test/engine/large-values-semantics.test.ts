@@ -80,7 +80,7 @@ describe('expiry', () => {
     expect(await db.get('mortal')).toBeUndefined()
     expect(Object.keys(await contents(db))).toEqual(['other'])
     await clock.drive(db.compact())
-    const [use] = [...(await newestOf(store)).version.levels.flat()].flatMap(({ blobs }) => blobs ?? [])
+    const [use] = (await newestOf(store)).version.levels.flat().flatMap(({ blobs }) => blobs ?? [])
     expect((use?.liveBytes as number) / (use?.sizeBytes as number)).toBeLessThan(0.6)
     await clock.drive(db.close())
   })
@@ -170,7 +170,7 @@ test('pitfall 20: merges, expiry, range deletes and kills, with most values sepa
       } else if (dice < 66) {
         const [gte, lt] = [key(), key()].sort() as [string, string]
         await clock.drive(db.deleteRange({ gte, lt }))
-        for (const each of [...model.keys()]) if (each >= gte && each < lt) model.delete(each)
+        for (const each of model.keys()) if (each >= gte && each < lt) model.delete(each)
       } else if (dice < 80) await clock.drive(db.flush())
       else if (dice < 84) await clock.drive(db.compact())
       else if (dice < 92) await clock.advance(random.below(2000))

@@ -1,5 +1,5 @@
 import { compareBytes, MoraineError } from '@moraine/base'
-import { epochOfFile, epochOfJob, type JobId, jobObjectName, jobOfFile } from '../../layout/object-names.ts'
+import { epochOfFile, epochOfJob, type FileId, type JobId, jobObjectName, jobOfFile } from '../../layout/object-names.ts'
 import { decodeBase, encodeBase } from '../../manifest/manifest-codec.ts'
 import type { BlobLink } from '../../manifest/blob-link.ts'
 import { type Origin, originKey } from '../../manifest/origin.ts'
@@ -15,7 +15,13 @@ export function encodeJobResult(outputs: readonly TableFile[], outputLevel: numb
  * The tables of a result. CORRUPTION when they cannot be what comes of the plan: it was made by another process, and the
  * version would have to be sound with it.
  */
-export function decodeJobResult(bytes: Uint8Array, job: JobId, attempt: number, plan: CompactionPlan): TableFile[] {
+export function decodeJobResult(
+  bytes: Uint8Array,
+  job: JobId,
+  attempt: number,
+  plan: CompactionPlan,
+  relocated: readonly FileId[],
+): TableFile[] {
   const name = jobObjectName(job, attempt, 'result')
   const wrong = (what: string): MoraineError => new MoraineError('CORRUPTION', `${name} ${what}`, { detail: { object: name } })
   const inputs = plan.inputs.flatMap(({ files }) => [...files])
@@ -34,6 +40,8 @@ export function decodeJobResult(bytes: Uint8Array, job: JobId, attempt: number, 
       const sound = input === undefined ? jobOfFile(id) === job && origin === undefined : input.sizeBytes === sizeBytes && sameOrigin(input, origin)
       if (!sound) throw wrong(`has table ${file.id} with values in blob file ${id}, which is neither its own nor the inputs'`)
     }
+    // Or the same values would be picked again and again.
+    if (file.blobs?.some(({ id }) => relocated.includes(id)) === true) throw wrong(`has table ${file.id} with values that should have moved`)
     const before = outputs.at(-1)
     if (before !== undefined && !precedes(before, file)) throw wrong(`has tables that overlap`)
     outputs.push(file)

@@ -2,7 +2,7 @@ import { type Clock, isMoraineError, MoraineError, type Random, SerialQueue, sle
 import { AccountedObjectStore, type ObjectStore, type RequestAccount } from '@moraine/object-store'
 import { BLOB_FOOTER_BYTES } from '../../blob/blob-format.ts'
 import { ALL_KEYS } from '../../key/key-range.ts'
-import { type JobId, jobOfFile, newJobId } from '../../layout/object-names.ts'
+import { type FileId, type JobId, jobOfFile, newJobId } from '../../layout/object-names.ts'
 import type { CompactionJob, Manifest } from '../../manifest/manifest.ts'
 import type { TableFile } from '../../manifest/table-file.ts'
 import type { VersionSet } from '../../manifest/version-set.ts'
@@ -67,6 +67,8 @@ export interface RemoteOffersOptions {
 interface OpenJob {
   readonly id: JobId
   readonly plan: CompactionPlan
+  /** Blob files that the outputs must not refer to any more. */
+  readonly relocate: readonly FileId[]
   readonly objects: JobObjects
   /** Of everything that the owner asks of the store because of this job. */
   readonly account: RequestAccount
@@ -145,8 +147,9 @@ export class RemoteOffers {
     if (rules.mergeCode(plan.outputLevel)?.filters !== undefined) return false
     if (inputBytes(plan) < remote.minSizeBytes || isTrivialMove(plan) || this.#holdsUpWrites(plan)) return false
     const { current } = versions
+    const relocate = relocatedBlobs(plan, current.version, settings, false)
     const merge = mergeJob(plan, current.version, ALL_KEYS, {
-      ...relocating(rules.job(plan.outputLevel), relocatedBlobs(plan, current.version, settings, false)),
+      ...relocating(rules.job(plan.outputLevel), relocate),
       targetSizeBytes: settings.targetFileSizeBytes,
     })
     if (merge === undefined) return false
@@ -155,7 +158,7 @@ export class RemoteOffers {
     const id = newJobId(current.epoch, ++this.#offered)
     const account = this.#options.account.sub()
     const store = new AccountedObjectStore(this.#options.store, account)
-    const open = { id, plan, objects: new JobObjects(id, { ...this.#options, store }), account, closed: false }
+    const open = { id, plan, relocate, objects: new JobObjects(id, { ...this.#options, store }), account, closed: false }
     this.#open = open
     try {
       await versions.commit(({ jobs }) => ({ jobs: [...jobs, { id, work }] }), () => {}, this.#options.signal, account)
@@ -261,11 +264,11 @@ export class RemoteOffers {
    * The tables of a result, each opened by one ranged GET, which checks its size and its tail; of the blob files written
    * with them, the footer is asked for.
    */
-  async #verified({ id, plan, objects, account }: OpenJob, attempt: number): Promise<TableFile[] | undefined> {
+  async #verified({ id, plan, relocate, objects, account }: OpenJob, attempt: number): Promise<TableFile[] | undefined> {
     const { tables } = this.#options
     const bytes = await objects.readResult(attempt, this.#signal)
     if (bytes === undefined) return undefined
-    const outputs = decodeJobResult(bytes, id, attempt, plan)
+    const outputs = decodeJobResult(bytes, id, attempt, plan, relocate)
     try {
       for (const file of outputs) {
         await tables.loadMetadata(tables.handle(file), account)
