@@ -1,5 +1,5 @@
 import type { TombstonePart, TombstoneSource } from '../iterator/range-hiding-iterator.ts'
-import { ALL_KEYS, intersectRanges } from '../key/key-range.ts'
+import { ALL_KEYS, intersectRanges, keyAfter } from '../key/key-range.ts'
 import type { RangeTombstones } from '../key/range-tombstones.ts'
 import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
 import type { TableStore } from './table-store.ts'
@@ -22,8 +22,11 @@ export function runTombstones(files: readonly TableFile[], tables: TableStore): 
       const file = holding[firstNotBefore(holding, key, keyStart, keyEnd)]
       if (file === undefined || startsAfter(file, key, keyStart, keyEnd)) return undefined
       const handle = tables.handle(file)
-      // No tombstone of the table reaches past its largest key, and what lies there is another table's to say.
-      const range = intersectRanges(file.range ?? ALL_KEYS, { gte: file.smallestKey, lt: file.largestKey })
+      // What lies past the table's last key is another table's to say. The key itself is always in the range: whoever asks for
+      // it again must not have to load anything again, or two sources that push each other out of memory wait for ever.
+      const { smallestKey: gte, largestKey } = file
+      const lt = endsBefore(file, largestKey, 0, largestKey.length) ? largestKey : keyAfter(largestKey)
+      const range = intersectRanges(file.range ?? ALL_KEYS, { gte, lt })
       const { metadata } = handle
       if (metadata !== undefined) return { tombstones: tables.rangeTombstones(handle, metadata), range }
       return tables.loadMetadata(handle).then((loaded) => ({ tombstones: tables.rangeTombstones(handle, loaded), range }))
