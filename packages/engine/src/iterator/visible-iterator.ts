@@ -1,6 +1,7 @@
 import { compareRanges } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { ENVELOPED, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
+import type { KeyRange } from '../key/key-range.ts'
 import { prefixLength, userKey } from '../key/keyspace.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
 import { OperandStack } from '../merge/operand-stack.ts'
@@ -16,13 +17,16 @@ export interface Visibility {
   readonly operators: MergeOperators
   /** The value that lies in a blob file, where `payload` refers to. Asked when merge operands are applied to it. */
   readonly separatedValue: (payload: Uint8Array) => Uint8Array | Promise<Uint8Array>
+  /** Keys outside of it are not looked at: whatever is wrong with them, or long about them, is another reader's. */
+  readonly range: KeyRange
 }
 
 /**
  * What a reader at one moment sees: for every key the value that its versions not newer than `seq` make, and no key that
  * has none. Moves over an {@link EntryIterator}, whose range tombstones are applied already, and keeps its contract of
- * promises; the entry is exposed as fields too. Envelopes are taken off: the fields show the value itself, or (`separated`)
- * the reference to the blob file that it lies in.
+ * promises; the entry is exposed as fields too. It ends where the range does: after its last key going forward, before its
+ * first one going back. Envelopes are taken off: the fields show the value itself, or (`separated`) the reference to the blob
+ * file that it lies in.
  */
 export class VisibleIterator extends EntryFields {
   /** The value fields show a reference to a blob file. */
@@ -84,8 +88,9 @@ export class VisibleIterator extends EntryFields {
   #findForward(skip: KeySlice | undefined): MaybePromise {
     const source = this.#source
     while (source.valid) {
-      const hidden = source.seq > this.#visibility.seq || (skip !== undefined && isKey(source, skip))
-      if (!hidden) {
+      const skipped = skip !== undefined && isKey(source, skip)
+      if (!skipped && this.#isAfterRange(source)) break
+      if (!skipped && source.seq <= this.#visibility.seq) {
         if (source.kind === EntryKind.put) {
           this.valid = true
           this.separated = false
@@ -143,6 +148,7 @@ export class VisibleIterator extends EntryFields {
         if (shown !== false) return shown === true ? undefined : shown
         versions = []
       }
+      if (versions.length === 0 && this.#isBeforeRange(source)) break
       if (source.seq <= this.#visibility.seq) {
         if ((source.kind & KIND_MASK) !== EntryKind.merge) versions.length = 0
         versions.push(entryOf(source))
@@ -182,6 +188,16 @@ export class VisibleIterator extends EntryFields {
     if (base !== undefined) return this.#showMergedOnto(key, base) ?? true
     this.#showMerged(key, undefined)
     return true
+  }
+
+  #isAfterRange({ keyBytes, keyStart, keyEnd }: EntryView): boolean {
+    const { lt } = this.#visibility.range
+    return lt !== undefined && compareRanges(keyBytes, keyStart, keyEnd, lt, 0, lt.length) >= 0
+  }
+
+  #isBeforeRange({ keyBytes, keyStart, keyEnd }: EntryView): boolean {
+    const { gte } = this.#visibility.range
+    return gte !== undefined && compareRanges(keyBytes, keyStart, keyEnd, gte, 0, gte.length) < 0
   }
 
   /** False for a tombstone and for what has expired. */

@@ -1,4 +1,4 @@
-import { compareRanges, copyRange, throwIfAborted } from '@moraine/base'
+import { copyRange, throwIfAborted } from '@moraine/base'
 import { readReference } from '../blob/blob-reference.ts'
 import type { BlobStore } from '../blob/blob-store.ts'
 import type { EntryIterator, MaybePromise } from '../iterator/entry-iterator.ts'
@@ -80,7 +80,7 @@ export class ScanCursor {
       return blobs.resident(reference) ?? blobs.load(reference)
     }
     const source = viewIterator(view, tables, range, SCAN_READ_AHEAD, seq)
-    this.#iterator = new VisibleIterator(source, { seq, timeMs, operators, separatedValue })
+    this.#iterator = new VisibleIterator(source, { seq, timeMs, operators, range, separatedValue })
     this.#blobs = blobs
     this.#request = request
     this.#remaining = isEmptyRange(request.range) ? 0 : request.limit
@@ -100,7 +100,7 @@ export class ScanCursor {
     this.#started = true
     if (wait !== undefined) await wait
     for (;;) {
-      if (!iterator.valid || !this.#inRange()) {
+      if (!iterator.valid) {
         this.#ended = true
         break
       }
@@ -150,14 +150,5 @@ export class ScanCursor {
 
   #step(): MaybePromise {
     return this.#request.reverse ? this.#iterator.prev() : this.#iterator.next()
-  }
-
-  #inRange(): boolean {
-    const { keyBytes, keyStart, keyEnd } = this.#iterator
-    const { range, reverse } = this.#request
-    if (reverse) {
-      return range.gte === undefined || compareRanges(keyBytes, keyStart, keyEnd, range.gte, 0, range.gte.length) >= 0
-    }
-    return range.lt === undefined || compareRanges(keyBytes, keyStart, keyEnd, range.lt, 0, range.lt.length) < 0
   }
 }
