@@ -255,6 +255,7 @@ export class ReaderEngine implements ReadHost {
     const pinBefore = this.#pin
     this.#manifest = manifest
     this.#time.advance(manifest.ttlNowMs)
+    this.keyspaces.follow(manifest.keyspaces)
     this.#checkpoint = checkpoint
     this.views.install({ version: manifest.version, ...this.#tail?.follow(manifest) }, () => {
       const current = new Set<string>()

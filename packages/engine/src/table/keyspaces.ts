@@ -37,11 +37,7 @@ export class Keyspaces {
 
   constructor(records: readonly KeyspaceRecord[]) {
     this.#records = records
-    for (const { name, mergeOperator, ttlMs } of records) {
-      this.#setTtl(name, ttlMs)
-      const known = mergeOperator === undefined ? undefined : builtInOperator(mergeOperator)
-      if (known !== undefined) this.operators.set(name, known)
-    }
+    for (const record of records) this.#know(record)
   }
 
   /** For the manifest; the same list until something changes. */
@@ -77,6 +73,13 @@ export class Keyspaces {
     this.#records = [...this.#records.filter((known) => known.name !== name), next]
   }
 
+  /** Takes over what the owner has remembered since; for who follows it. What was declared here stays. */
+  follow(records: readonly KeyspaceRecord[]): void {
+    if (records === this.#records) return
+    this.#records = records
+    for (const record of records) if (this.operators.get(record.name) === undefined) this.#know(record)
+  }
+
   /** The default TTL of a keyspace, in milliseconds; Infinity when its entries live for ever. */
   ttlOf(name: string): number {
     return this.#ttls.get(name) ?? Number.POSITIVE_INFINITY
@@ -106,6 +109,12 @@ export class Keyspaces {
 
   operatorNames(): OperatorNames {
     return this.operators.names()
+  }
+
+  #know({ name, mergeOperator, ttlMs }: KeyspaceRecord): void {
+    this.#setTtl(name, ttlMs)
+    const known = mergeOperator === undefined ? undefined : builtInOperator(mergeOperator)
+    if (known !== undefined) this.operators.set(name, known)
   }
 
   #setTtl(name: string, ttlMs: number): void {
