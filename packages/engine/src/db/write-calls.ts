@@ -1,7 +1,7 @@
 import { ByteWriter, hasLimits, MoraineError } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { encodeOperation, visitOperations } from '../batch/batch-codec.ts'
-import { ENVELOPED, NEVER, writeEnvelope } from '../batch/envelope.ts'
+import { ENVELOPED, KIND_MASK, NEVER, payloadStart, writeEnvelope } from '../batch/envelope.ts'
 import { type Bytes, valueBytes } from '../batch/limits.ts'
 import { expiresAt, resolveExpiry } from '../batch/resolve-expiry.ts'
 import { storedRange, type UserRange } from '../batch/user-range.ts'
@@ -160,8 +160,9 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
 
   #checkOperands(operations: Uint8Array): void {
     visitOperations(operations, 'a write batch', (kind, bytes, keyStart, keyEnd, valueStart, valueEnd) => {
-      if (kind !== EntryKind.merge) return
-      this.#checkOperand(keyspaceOf(bytes.subarray(keyStart, keyEnd)), bytes.slice(valueStart, valueEnd))
+      if ((kind & KIND_MASK) !== EntryKind.merge) return
+      const from = kind < ENVELOPED ? valueStart : payloadStart(bytes, valueStart, valueEnd)
+      this.#checkOperand(keyspaceOf(bytes.subarray(keyStart, keyEnd)), bytes.slice(from, valueEnd))
     })
   }
 
