@@ -41,15 +41,18 @@ export class WriteBatch {
   }
 
   put(key: Bytes, value: Bytes, options?: BatchPutOptions): this {
+    checkNames('put', options, PUT_OPTIONS)
     return this.#add(EntryKind.put, key, valueBytes(value), options)
   }
 
   delete(key: Bytes, options?: BatchDeleteOptions): this {
+    checkNames('delete', options, DELETE_OPTIONS)
     return this.#add(EntryKind.delete, key, NOTHING, options)
   }
 
   /** Adds an operand for the merge operator of the key's keyspace; `write` refuses it when there is none. */
   merge(key: Bytes, operand: Bytes, options?: BatchPutOptions): this {
+    checkNames('merge', options, PUT_OPTIONS)
     this.#add(EntryKind.merge, key, valueBytes(operand), options)
     this.#mergeCount++
     return this
@@ -57,6 +60,7 @@ export class WriteBatch {
 
   /** Deletes the keys from `gte` on up to but not including `lt`; a missing bound is the keyspace's first or last key. */
   deleteRange(range: UserRange, options?: BatchDeleteOptions): this {
+    checkNames('deleteRange', options, DELETE_OPTIONS)
     const { gte, lt } = storedRange('deleteRange', range, keyspacePrefix(nameOf(options)))
     if (Buffer.compare(gte, lt) >= 0) return this
     this.#append(EntryKind.deleteRange, gte, lt)
@@ -112,6 +116,19 @@ export class WriteBatch {
     this.#count++
   }
 }
+
+/** A mistyped option must not put a write into the wrong keyspace, or make it last for ever. */
+function checkNames(call: string, options: object | undefined, known: readonly string[]): void {
+  if (options === undefined) return
+  if (typeof options !== 'object' || options === null) throw new MoraineError('INVALID', `${call} of a batch takes options as an object`)
+  for (const name of Object.keys(options)) {
+    if (known.includes(name)) continue
+    throw new MoraineError('INVALID', `${call} of a batch has no option '${name}'; it knows ${known.join(' and ')}`, { detail: { option: name } })
+  }
+}
+
+const DELETE_OPTIONS: readonly string[] = ['keyspace']
+const PUT_OPTIONS: readonly string[] = ['keyspace', 'ttlMs']
 
 function nameOf(options: BatchDeleteOptions | undefined): string {
   return options?.keyspace === undefined ? DEFAULT_KEYSPACE : keyspaceName(options.keyspace)
