@@ -71,7 +71,12 @@ function apply(document: Json, patch: Json): Json {
   // The library wants a holder, so that a patch may replace the whole document; and it changes what it is given.
   const holder = { document: structuredClone(document) }
   const operations = patch.map((operation) => within(operation as unknown as Operation))
-  return applyPatch(holder, operations).some((failure) => failure !== null) ? document : holder.document
+  try {
+    return applyPatch(holder, operations).some((failure) => failure !== null) ? document : holder.document
+  } catch {
+    // It throws where it should say that a patch does not fit: a member of a number, for one.
+    return document
+  }
 }
 
 /** The same operation on the document inside of its holder. */
