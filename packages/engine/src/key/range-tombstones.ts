@@ -31,6 +31,8 @@ export class RangeTombstones {
   readonly #seqs: number[][] = []
   #count = 0
   #keyBytes = 0
+  /** Sequence numbers in all fragments: with ranges within ranges the square of the tombstones. */
+  #cells = 0
 
   static of(tombstones: Iterable<RangeTombstone>): RangeTombstones {
     const all = new RangeTombstones()
@@ -45,7 +47,7 @@ export class RangeTombstones {
 
   /** Memory held, roughly. */
   get memoryBytes(): number {
-    return this.#keyBytes + this.#bounds.length * 160 + this.#count * 8
+    return this.#keyBytes + this.#bounds.length * 160 + this.#cells * 8
   }
 
   /** Keeps both arrays. */
@@ -54,6 +56,7 @@ export class RangeTombstones {
     const first = this.#cut(start)
     const last = this.#cut(end)
     for (let i = first; i < last; i++) insertSorted(this.#seqs[i] as number[], seq)
+    this.#cells += last - first
     this.#count++
   }
 
@@ -126,7 +129,9 @@ export class RangeTombstones {
     const before = this.#bounds[at]
     if (before !== undefined && compareBytes(before, key) === 0) return at
     this.#bounds.splice(at + 1, 0, key)
-    this.#seqs.splice(at + 1, 0, [...(this.#seqs[at] ?? [])])
+    const seqs = [...(this.#seqs[at] ?? [])]
+    this.#seqs.splice(at + 1, 0, seqs)
+    this.#cells += seqs.length
     this.#keyBytes += key.length
     return at + 1
   }
