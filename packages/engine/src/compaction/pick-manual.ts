@@ -2,7 +2,7 @@ import { compareBytes } from '@moraine/base'
 import { intersectRanges, keyAfter, type KeyRange, rangeTouches } from '../key/key-range.ts'
 import type { FileId } from '../layout/object-names.ts'
 import { NO_BLOBS } from '../manifest/blob-link.ts'
-import type { TableFile } from '../manifest/table-file.ts'
+import { endsBefore, type TableFile } from '../manifest/table-file.ts'
 import { LEVEL_COUNT, levelBytes, overlappingFiles, overlappingInRun, type Version } from '../manifest/version.ts'
 import { type CompactionPlan, type CompactionSettings, keySpan, planInputs } from './compaction-plan.ts'
 import { levelLimitBytes } from './pick-leveled.ts'
@@ -30,7 +30,7 @@ export function pickManual(version: Version, level: number, range: KeyRange, set
   const span = keySpan(chosen)
   const below = overlappingInRun(version.levels[level + 1] as readonly TableFile[], ...span)
   const plan: CompactionPlan = { reason: 'manual', inputs: planInputs([level, chosen], [level + 1, below]), outputLevel: level + 1 }
-  return { plan, rest: rangeAfter(range, span[1]) }
+  return { plan, rest: rangeAfter(range, chosen) }
 }
 
 /**
@@ -54,7 +54,7 @@ export function pickManualRewrite(
     chosen.push(file)
   }
   const plan: CompactionPlan = { reason: 'manual', inputs: planInputs([level, chosen]), outputLevel: level }
-  return { plan, rest: rangeAfter(range, keySpan(chosen)[1]) }
+  return { plan, rest: rangeAfter(range, chosen) }
 }
 
 /**
@@ -106,13 +106,17 @@ function touching(files: readonly TableFile[], range: KeyRange): TableFile[] {
   return files.filter((file) => touches(range, file))
 }
 
+/** Exact at the end of a table whose last key is excluded: the next table may begin there, and is not to be passed over. */
 function touches(range: KeyRange, file: TableFile): boolean {
-  return rangeTouches(range, file.smallestKey, file.largestKey)
+  const { gte } = range
+  return rangeTouches(range, file.smallestKey, file.largestKey) && (gte === undefined || !endsBefore(file, gte, 0, gte.length))
 }
 
-/** What of a range lies after a key; a range without keys when nothing does. */
-function rangeAfter(range: KeyRange, key: Uint8Array): KeyRange {
-  const rest = intersectRanges(range, { gte: keyAfter(key) })
+/** What of a range lies after all keys of some tables; a range without keys when nothing does. */
+function rangeAfter(range: KeyRange, files: readonly TableFile[]): KeyRange {
+  const [, largest] = keySpan(files)
+  const included = files.some((file) => !endsBefore(file, largest, 0, largest.length))
+  const rest = intersectRanges(range, { gte: included ? keyAfter(largest) : largest })
   return rest.lt !== undefined && rest.gte !== undefined && compareBytes(rest.gte, rest.lt) >= 0 ? EMPTY_RANGE : rest
 }
 
