@@ -31,11 +31,12 @@ export interface BlobCheck {
 }
 
 /** Each blob file once, however many tables and manifests name it. */
-export function neededBlobs(roots: ReadonlyMap<ManifestId, Manifest>): Map<FileId, NeededBlob> {
+export function neededBlobs(roots: ReadonlyMap<ManifestId, Manifest>, isOwn: (id: ManifestId) => boolean): Map<FileId, NeededBlob> {
   const needed = new Map<FileId, NeededBlob>()
   for (const [id, { version }] of roots) {
     for (const { blobs = NO_BLOBS, smallestKey, largestKey } of filesOf(version)) {
       for (const link of blobs) {
+        if (link.origin !== undefined && !isOwn(id)) continue
         const known = needed.get(link.id)
         if (known === undefined) {
           needed.set(link.id, { link, neededBy: [id], smallestKey, largestKey })

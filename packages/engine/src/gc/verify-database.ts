@@ -84,8 +84,10 @@ async function verifyOnce(request: VerifyRequest): Promise<{ report: VerifyRepor
     const root = await readManifest(manifests, id, problems, signal)
     if (root !== undefined) roots.set(id, root)
   }
-  const needed = [...tablesOf(roots).values()]
-  const blobs = neededBlobs(roots)
+  const ownKept = keptManifests(newest, pins.filter(({ holder }) => holder.kind !== 'clone'), storeTimeMs, [])
+  const isOwn = (id: ManifestId): boolean => id === newest.id || ownKept.has(id)
+  const needed = [...tablesOf(roots, isOwn).values()]
+  const blobs = neededBlobs(roots, isOwn)
   problems.push(...(await checkFiles(needed, blobs, request)))
   const broken = new Set(problems.flatMap(({ neededBy }) => neededBy))
   const orphans = request.orphans
@@ -141,11 +143,15 @@ interface NeededTable {
   readonly neededBy: ManifestId[]
 }
 
-/** Each table once, however many manifests and parts name it. */
-function tablesOf(roots: ReadonlyMap<ManifestId, Manifest>): Map<string, NeededTable> {
+/**
+ * Each table once, however many manifests and parts name it. A manifest that only clones keep must have its own tables; those
+ * that it borrowed in its turn a clone pins directly, as long as it needs them, and then this database may have let go of them.
+ */
+function tablesOf(roots: ReadonlyMap<ManifestId, Manifest>, isOwn: (id: ManifestId) => boolean): Map<string, NeededTable> {
   const needed = new Map<string, NeededTable>()
   for (const [id, { version }] of roots) {
     for (const file of filesOf(version)) {
+      if (file.origin !== undefined && !isOwn(id)) continue
       const key = `${file.origin === undefined ? '' : originKey(file.origin)} ${file.id}`
       const known = needed.get(key)
       if (known === undefined) needed.set(key, { file, neededBy: [id] })
