@@ -83,7 +83,7 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       this.#key.load(key)
       const bytes = valueBytes(operand)
       this.#checkOperand(this.#name, bytes)
-      return this.#apply(EntryKind.merge, bytes, options, undefined)
+      return this.explained(this.#apply(EntryKind.merge, bytes, options, undefined))
     })
   }
 
@@ -94,8 +94,10 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       if (!(batch instanceof WriteBatch)) throw new MoraineError('INVALID', 'write takes a WriteBatch')
       if (batch.size === 0) return Promise.resolve()
       const operations = this.operations(batch)
-      if (hasLimits(options)) return this.#writeLimited(operations, batch.size, options)
-      return this.slot.engine.writes.write(operations, batch.size, options?.durability, undefined)
+      const written = hasLimits(options)
+        ? this.#writeLimited(operations, batch.size, options)
+        : this.slot.engine.writes.write(operations, batch.size, options?.durability, undefined)
+      return batch.hasMerges ? this.explained(written) : written
     })
   }
 
@@ -156,6 +158,13 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
     return limitedCheckedWrite('the write', options, settings.clock, (signal, onTaken) =>
       writeConditionally(writes, reads, { ...write, signal, onTaken }),
     )
+  }
+
+  /** Operands are not acknowledged before a manifest says what they mean. */
+  protected explained(written: Promise<void>): Promise<void> {
+    const { engine } = this.slot
+    const remembered = engine.keyspaceMemory.remembered()
+    return remembered === undefined ? written : engine.withMemory(written, remembered)
   }
 
   #checkOperands(operations: Uint8Array): void {

@@ -30,6 +30,7 @@ import { asMoraineError, closedError, closeGaveUp } from './engine-errors.ts'
 import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { FenceCheck } from './fence-check.ts'
+import { KeyspaceMemory } from './keyspace-memory.ts'
 import type { RestorePlan } from './restore-plan.ts'
 import { untilDeadline } from './until-deadline.ts'
 
@@ -86,6 +87,7 @@ export class Engine implements ReadHost {
   readonly writes: WritePath
   readonly snapshots: SnapshotRegistry
   readonly keyspaces: Keyspaces
+  readonly keyspaceMemory: KeyspaceMemory
   readonly gc: BackgroundCollector
   readonly origins: OriginReleaser
   readonly checkpoints: Checkpoints
@@ -120,6 +122,7 @@ export class Engine implements ReadHost {
     this.tables = tables
     this.snapshots = parts.snapshots
     this.keyspaces = parts.keyspaces
+    this.keyspaceMemory = new KeyspaceMemory({ ...parts, hasLog: parts.log !== undefined, signal: this.#abort.signal })
     this.#time = parts.time
     this.gc = parts.gc
     this.origins = parts.origins
@@ -297,6 +300,11 @@ export class Engine implements ReadHost {
     if (this.versions.current.flushedSeq >= seq) return
     this.writes.seal()
     await this.#flusher.flushed(seq)
+  }
+
+  /** A write of operands that a manifest must be able to explain before anybody relies on them. */
+  async withMemory(written: Promise<void>, remembered: Promise<void>): Promise<void> {
+    await Promise.all([written, this.#asOwner(remembered)])
   }
 
   async compactRange(range: KeyRange): Promise<void> {
