@@ -1,12 +1,14 @@
 import { compareBytes } from '@moraine/base'
+import type { RangeTombstones } from '../key/range-tombstones.ts'
 import { precedes, type TableFile } from '../manifest/table-file.ts'
 import { levelBytes } from '../manifest/version.ts'
 
 /**
  * Why a compaction was chosen. Of the shape of the tree: `level0-count` and `level0-bytes` (level 0 is too deep),
  * `level0-merge` (small tables of level 0 become one, because level 1 would drag too much along), `level-size` (leveled),
- * `size-ratio`, `run-count`, `space` and `make-room` (tiered). Of the tables: `tombstones`, `blob-garbage` (they refer to blob
- * files of which little is in use) and `age`. By request: `manual`.
+ * `size-ratio`, `run-count`, `space` and `make-room` (tiered). Of the tables: `dead` (nobody can see anything of them, they
+ * leave without being read), `tombstones` (and tables full of what has expired), `blob-garbage` (they refer to blob files of
+ * which little is in use) and `age`. By request: `manual`.
  */
 export type CompactionReason =
   | 'level0-count'
@@ -17,6 +19,7 @@ export type CompactionReason =
   | 'run-count'
   | 'space'
   | 'make-room'
+  | 'dead'
   | 'tombstones'
   | 'blob-garbage'
   | 'age'
@@ -77,6 +80,10 @@ export interface PickContext {
   readonly oldestSnapshot: number | undefined
   /** Wall-clock milliseconds since the Unix epoch. */
   readonly nowMs: number
+  /** What has expired by this wall-clock millisecond nobody can see; left out: nothing has. */
+  readonly ttlNowMs?: number
+  /** The range tombstones of a table, of the whole table; undefined when they are not known. */
+  readonly tombstonesOf?: (file: TableFile) => RangeTombstones | undefined
   /** Compactions that have begun and not ended: nothing of theirs is picked again. */
   readonly running: readonly CompactionPlan[]
 }

@@ -37,6 +37,7 @@ export class CompactionTotals {
     const output = this.#level(plan.outputLevel)
     this.compactions++
     output.compactions++
+    if (plan.reason === 'dead') return
     if (isTrivialMove(plan)) {
       this.trivialMoves++
       for (const { files } of plan.inputs) output.movedBytes += levelBytes(files)

@@ -17,7 +17,9 @@ import { CompactionTotals } from './compaction-totals.ts'
 import { compactionScores, pickCompaction } from './pick-compaction.ts'
 import { borrowedTables, manualTarget, type ManualStep, pickManual, pickManualRewrite, tablesOf } from './pick-manual.ts'
 import type { MergeRules } from './merge-job.ts'
-import { nextAgeAtMs } from './pick-tables.ts'
+import { KnownTombstones } from './known-tombstones.ts'
+import { tombstonesWanted } from './pick-dead.ts'
+import { nextAgeAtMs, nextExpiryAtMs } from './pick-tables.ts'
 import { type RemoteCompactionReport, type RemoteCompactionSettings, RemoteOffers } from './remote/remote-offers.ts'
 import { runCompaction } from './run-compaction.ts'
 
@@ -72,6 +74,8 @@ export interface CompactorOptions {
 }
 
 const RETRY_MS = 1_000
+/** A snapshot may hold expired tables back: they are looked at again that often. */
+const EXPIRY_AGAIN_MS = 60_000
 const AGE_CHECK_LEAST_MS = 1_000
 const AGE_CHECK_MOST_MS = 3_600_000
 
@@ -83,6 +87,7 @@ export class Compactor {
   readonly totals: CompactionTotals = new CompactionTotals()
   readonly #options: CompactorOptions
   readonly #turns = new SerialQueue()
+  readonly #tombstones: KnownTombstones
   readonly #offers: RemoteOffers | undefined
   #background: Promise<void> | undefined
   #kicked = false
@@ -93,6 +98,7 @@ export class Compactor {
 
   constructor(options: CompactorOptions) {
     this.#options = options
+    this.#tombstones = new KnownTombstones(options.tables)
     const { remote, onRemote } = options
     if (remote === undefined) return
     this.#offers = new RemoteOffers({
@@ -202,10 +208,12 @@ export class Compactor {
   }
 
   #context(): PickContext {
-    const { snapshots, clock } = this.#options
+    const { snapshots, clock, rules } = this.#options
     return {
       oldestSnapshot: snapshots.held()[0],
       nowMs: clock.nowMs(),
+      ttlNowMs: rules.ttlNowMs(),
+      tombstonesOf: (file) => this.#tombstones.of(file),
       running: [this.#running, this.#offers?.running].filter((plan) => plan !== undefined),
     }
   }
@@ -217,7 +225,7 @@ export class Compactor {
       try {
         const worked = await this.#turns.run(async () => {
           await this.#offers?.relieve()
-          const plan = pickCompaction(this.#options.versions.current.version, this.#options.settings, this.#context())
+          const plan = await this.#pick()
           if (plan === undefined) return false
           if ((await this.#offers?.offer(plan)) !== true) await this.#compact(plan)
           return true
@@ -237,12 +245,24 @@ export class Compactor {
     }
   }
 
-  /** Looks again when the oldest table has become too old; in between only changes of the version matter. */
+  async #pick(): Promise<CompactionPlan | undefined> {
+    const { version } = this.#options.versions.current
+    this.#tombstones.keepOnly(version)
+    const wanted = tombstonesWanted(version, this.#context())
+    if (wanted.length > 0) await this.#tombstones.load(wanted)
+    return pickCompaction(this.#options.versions.current.version, this.#options.settings, this.#context())
+  }
+
+  /** Looks again when the oldest table has become too old, or the next one has expired; in between only changes of the version matter. */
   #armAgeTimer(): void {
     const { clock, versions, settings } = this.#options
     this.#ageTimer?.cancel()
-    const dueAtMs = nextAgeAtMs(versions.current.version, settings)
-    if (dueAtMs === undefined) return
+    const { version } = versions.current
+    const dueAtMs = Math.min(
+      nextAgeAtMs(version, settings) ?? Number.POSITIVE_INFINITY,
+      nextExpiryAtMs(version, this.#context(), EXPIRY_AGAIN_MS) ?? Number.POSITIVE_INFINITY,
+    )
+    if (dueAtMs === Number.POSITIVE_INFINITY) return
     const delayMs = Math.min(Math.max(dueAtMs - clock.nowMs(), AGE_CHECK_LEAST_MS), AGE_CHECK_MOST_MS)
     this.#ageTimer = clock.setTimer(delayMs, () => this.kick(), { unref: true })
   }
@@ -272,7 +292,9 @@ export class Compactor {
       outputs.push(...finished)
       steps++
     }
-    if (isTrivialMove(plan)) {
+    if (plan.reason === 'dead') {
+      await publish([], undefined)
+    } else if (isTrivialMove(plan)) {
       await publish(inputFiles(plan), undefined)
     } else {
       await runCompaction({

@@ -7,6 +7,8 @@ import { type CompactionPlan, keySpan } from './compaction-plan.ts'
 /** What a merge goes by, asked for when it begins. */
 export interface MergeRules {
   job(level: number): FlushJob
+  /** What has expired by this wall-clock millisecond nobody can see. */
+  ttlNowMs(): number
   mergeCode(outputLevel: number): ApplicationCode | undefined
 }
 

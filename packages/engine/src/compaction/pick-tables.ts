@@ -14,7 +14,7 @@ const TOMBSTONE_WIDTH_MOST = 32
 const REWRITTEN_PER_TOMBSTONE = 5
 
 /**
- * The table with the largest share of tombstones, if that is large enough: it meets the next older data of its keys, or
+ * The table with the largest share of tombstones (or of expired values: those are tombstones now), if that is large enough: it meets the next older data of its keys, or
  * where there is none its tombstones are dropped in place. Only tables whose tombstones can really go are picked: nothing in
  * them is newer than the oldest snapshot. So every plan moves tombstones deeper or ends them, and there is an end. A few
  * tombstones scattered over much data are not worth its rewriting; they wait until a level is too full.
@@ -27,18 +27,23 @@ export function pickTombstones(version: Version, settings: CompactionSettings, c
     version,
     context,
     (file) => {
-      const share = file.entryCount === 0 ? 0 : file.deletionCount / file.entryCount
+      const share = file.entryCount === 0 ? 0 : hidingCount(file, context) / file.entryCount
       return share >= least && file.largestSeq <= oldestSnapshot ? share : 0
     },
     (level, file) => planDeeper(version, 'tombstones', level, file) ?? planInPlace('tombstones', level, [file]),
     (plan) => {
       const files = plan.inputs.flatMap((input) => [...input.files])
-      const deletions = files.reduce((count, file) => count + file.deletionCount, 0)
+      const deletions = files.reduce((count, file) => count + hidingCount(file, context), 0)
       const entries = files.reduce((count, file) => count + file.entryCount, 0)
       if (files.length > 1 && levelBytes(files) > TOMBSTONE_WIDTH_MOST * settings.targetFileSizeBytes) return false
       return deletions * REWRITTEN_PER_TOMBSTONE >= least * entries
     },
   )
+}
+
+/** Entries that are there only to hide others: tombstones, and what has expired, where all of a table has. */
+function hidingCount({ entryCount, deletionCount, expiresAtMs }: TableFile, { ttlNowMs = Number.NEGATIVE_INFINITY }: PickContext): number {
+  return expiresAtMs !== undefined && expiresAtMs <= ttlNowMs ? entryCount : deletionCount
 }
 
 /**
@@ -83,6 +88,19 @@ export function pickBlobGarbage(version: Version, settings: CompactionSettings, 
     }
     return planInPlace('blob-garbage', level, group)
   })
+}
+
+/**
+ * When the next table has expired as a whole, in wall-clock milliseconds; undefined when none ever has. One that has by now,
+ * but not for the oldest snapshot, is to be looked at again in `againMs`.
+ */
+export function nextExpiryAtMs(version: Version, { nowMs, ttlNowMs = nowMs }: PickContext, againMs: number): number | undefined {
+  let nextMs = Number.POSITIVE_INFINITY
+  for (const { expiresAtMs } of filesOf(version)) {
+    if (expiresAtMs === undefined || expiresAtMs <= ttlNowMs) continue
+    nextMs = Math.min(nextMs, expiresAtMs > nowMs ? expiresAtMs : nowMs + againMs)
+  }
+  return nextMs === Number.POSITIVE_INFINITY ? undefined : nextMs
 }
 
 /** When the next table is too old, in wall-clock milliseconds; undefined when none ever is. */

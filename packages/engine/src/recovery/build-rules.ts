@@ -38,10 +38,14 @@ export class BuildRules {
       writer: sstWriterSettings(this.#settings, this.#databaseId, level),
       compressions: this.#keyspaces.compressions(level),
       snapshots: this.#snapshots.held(),
-      ttlNowMs: Math.min(this.#time.nowMs(), this.#snapshots.earliestMs()),
+      ttlNowMs: this.ttlNowMs(),
       operators: this.#keyspaces.operatorNames(),
       blobs: { thresholdBytes: this.#settings.blobThresholdBytes, seed: newBlobSeed(this.#epoch, this.#settings.random), relocate: [] },
     }
+  }
+
+  ttlNowMs(): number {
+    return Math.min(this.#time.nowMs(), this.#snapshots.earliestMs())
   }
 
   /** The code of the application that takes part in a flush; undefined when none does, so that a thread can do it. */

@@ -145,7 +145,7 @@ export class RemoteOffers {
     if (this.#open !== undefined || this.#signal.aborted || clock.monotonicMs() < this.#localUntilMs) return false
     // A filter is code of the application; an operator too, but what it does not merge now is merged later.
     if (rules.mergeCode(plan.outputLevel)?.filters !== undefined) return false
-    if (inputBytes(plan) < remote.minSizeBytes || isTrivialMove(plan) || this.#holdsUpWrites(plan)) return false
+    if (inputBytes(plan) < remote.minSizeBytes || isTrivialMove(plan) || plan.reason === 'dead' || this.#holdsUpWrites(plan)) return false
     const { current } = versions
     const relocate = relocatedBlobs(plan, current.version, settings, false)
     const merge = mergeJob(plan, current.version, ALL_KEYS, {
