@@ -2,7 +2,7 @@
 // is needed any more, nothing is left of the clone in its sources.
 import { SeededRandom, utf8Decode } from '@moraine/base'
 import { MemoryObjectStore, type ObjectStore, PrefixedObjectStore } from '@moraine/object-store'
-import { CutObjectStore, driveModel, type ModelOperation, MortalObjectStore, SimulatedClock } from '@moraine/testing'
+import { CutObjectStore, driveModel, MortalObjectStore, type PointOperation, SimulatedClock } from '@moraine/testing'
 import { clone, collectGarbage, type Db, isMoraineError, open, openReader } from 'moraine'
 import { ManifestStore } from 'moraine/inspect'
 import { describe, expect, test } from 'vitest'
@@ -219,14 +219,15 @@ describe('detach', () => {
 })
 
 /** Writes before a clone is made: some keys that the model will meet, some that it will not, some twice, some deleted. */
-function history(random: SeededRandom): ModelOperation[] {
-  return Array.from({ length: 400 }, (_, i): ModelOperation => {
+function history(random: SeededRandom): PointOperation[] {
+  return Array.from({ length: 400 }, (_, i): PointOperation => {
     const key = random.chance(0.6) ? `k${random.below(300)}` : `${random.chance(0.5) ? '' : 'user/'}${String(random.below(40)).padStart(6, '0')}/`
-    return { key, value: random.chance(0.2) ? undefined : `before ${i}`.padEnd(random.below(200), '-') }
+    if (random.chance(0.2)) return { kind: 'delete', key }
+    return { kind: 'put', key, value: `before ${i}`.padEnd(random.below(200), '-') }
   })
 }
 
-async function writeHistory(store: ObjectStore, operations: readonly ModelOperation[], random: SeededRandom): Promise<void> {
+async function writeHistory(store: ObjectStore, operations: readonly PointOperation[], random: SeededRandom): Promise<void> {
   const db = await open({ store, prefix: 'source' }, SMALL)
   for (const { key, value } of operations) {
     await (value === undefined ? db.delete(key) : db.put(key, value))
@@ -274,7 +275,7 @@ describe('a clone against the model', () => {
           },
           kill: async () => mortal?.kill(),
         }
-        const before = operations.map(({ key, value }) => ({ key, value: keep(key) ? value : undefined }))
+        const before = operations.map((operation) => (keep(operation.key) ? operation : ({ kind: 'delete', key: operation.key } as const)))
         await driveModel(subject, { random, steps: 500, survives: 'flushed', before })
         await change(store, 'model', (db) => db.detach())
         // Of the three parts, the one that was compacted has let go by itself.

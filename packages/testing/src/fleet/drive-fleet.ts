@@ -3,6 +3,7 @@ import { LatencyObjectStore, MemoryObjectStore, type ObjectStore } from '@morain
 import {
   clone,
   collectGarbage,
+  type Db,
   type DbReader,
   destroy,
   isMoraineError,
@@ -10,14 +11,15 @@ import {
   openReader,
   type OpenOptions,
   verify,
-  WriteBatch,
 } from 'moraine'
-import type { ModelOperation } from '../model/model-database.ts'
+import { ModelDatabase } from '../model/model-database.ts'
+import type { ModelOperation } from '../model/model-operation.ts'
 import { MortalObjectStore } from '../model/mortal-object-store.ts'
+import { writeAsBatch, writeOne } from '../model/write-operations.ts'
 import { SimulatedClock } from '../sim/simulated-clock.ts'
 import { drawKey, drawOperation, drawRange } from './fleet-draws.ts'
 import { FleetDatabase, type FleetWriter } from './fleet-database.ts'
-import { FleetModel, type ModelState, restrictState, stateDifference, wholeState } from './fleet-model.ts'
+import { difference, FLEET_KEYSPACES } from './fleet-model.ts'
 
 export interface FleetOptions {
   readonly seed: number
@@ -31,11 +33,16 @@ interface FleetReader {
   readonly reader: DbReader
   readonly database: FleetDatabase
   /** What it must show for ever, when it stands at a checkpoint. */
-  readonly frozen: ModelState | undefined
+  readonly frozen: ModelDatabase | undefined
 }
 
 const MOST_DATABASES = 6
 const MOST_READERS = 4
+
+const FLEET_SETTINGS: OpenOptions = {
+  ...FLEET_KEYSPACES[0]?.options,
+  keyspaces: Object.fromEntries(FLEET_KEYSPACES.slice(1).map(({ name, options }) => [name, options])),
+}
 
 /**
  * Several engines at once on one store, each against its model: writes, flushes, compactions, checkpoints, restores,
@@ -68,7 +75,7 @@ class Fleet {
   }
 
   async run(): Promise<void> {
-    this.#databases.push(new FleetDatabase(this.#newPrefix(), new FleetModel(new Map(), 0)))
+    this.#databases.push(new FleetDatabase(this.#newPrefix(), new ModelDatabase(FLEET_KEYSPACES)))
     for (this.#step = 0; this.#step < this.#options.steps; this.#step++) {
       const [action, run] = this.#choose()
       this.#action = action
@@ -121,13 +128,9 @@ class Fleet {
     const database = this.#database()
     const { db } = await this.#writer(database)
     const operations = Array.from({ length: 1 + this.#random.below(20) }, () => this.#operation())
-    const batch = new WriteBatch()
-    for (const { key, value } of operations) {
-      if (value === undefined) batch.delete(key)
-      else batch.put(key, value)
-    }
-    await this.#drive(db.write(batch))
-    database.model.apply(operations)
+    const nowMs = this.#clock.nowMs()
+    await this.#drive(writeAsBatch(db, operations))
+    database.model.apply(operations, nowMs)
   }
 
   async #flush(): Promise<void> {
@@ -144,7 +147,7 @@ class Fleet {
     const database = this.#database()
     const { db } = await this.#writer(database)
     const checkpoint = await this.#drive(db.checkpoint({ metadata: { step: this.#step } }))
-    database.checkpoints.set(checkpoint.id, database.model.state())
+    database.checkpoints.set(checkpoint.id, database.model.fork())
     if ((checkpoint.metadata as { step: number }).step !== this.#step) throw new Error('the metadata is not what was given')
   }
 
@@ -163,7 +166,7 @@ class Fleet {
     if (id === undefined) return
     const { db } = await this.#writer(database)
     await this.#drive(db.restore(id))
-    database.model.reset(database.checkpoints.get(id) as ModelState, db.stats().lastSequence)
+    database.become(database.checkpoints.get(id) as ModelDatabase, db.stats().lastSequence)
     await this.#compare(database)
   }
 
@@ -186,9 +189,8 @@ class Fleet {
   async #readReader(): Promise<void> {
     if (this.#readers.length === 0) return
     const { reader, database, frozen } = this.#random.pick(this.#readers)
-    const found = await this.#drive(wholeState(reader))
     if (frozen !== undefined) {
-      this.#same(found, frozen, `a reader at a checkpoint of ${database.prefix}`)
+      await this.#same(reader, frozen, `a reader at a checkpoint of ${database.prefix}`)
       return
     }
     await this.#drive(reader.refresh())
@@ -197,8 +199,7 @@ class Fleet {
     // With the log in the store it follows the log's tail as well, and so sees every acknowledged write.
     const { flushedSequence, lastSequence } = writer.db.stats()
     const visible = this.#options.survives === 'acknowledged' ? lastSequence : flushedSequence
-    const refreshed = await this.#drive(wholeState(reader))
-    this.#same(refreshed, database.model.state(visible), `a following reader of ${database.prefix}`)
+    await this.#same(reader, database.model, `a following reader of ${database.prefix}`, visible)
   }
 
   async #closeReader(): Promise<void> {
@@ -213,8 +214,8 @@ class Fleet {
     await this.#drive(db.flush())
     const checkpoint = this.#random.chance(0.4) ? this.#pickCheckpoint(source) : undefined
     const range = this.#random.chance(0.4) ? drawRange(this.#random) : undefined
-    const whole = checkpoint === undefined ? source.model.state() : (source.checkpoints.get(checkpoint) as ModelState)
-    const state = range === undefined ? whole : restrictState(whole, range)
+    const whole = checkpoint === undefined ? source.model : (source.checkpoints.get(checkpoint) as ModelDatabase)
+    const state = whole.fork(range)
     await this.#makeClone([source], state, (target) =>
       clone(this.#location(source), target, {
         ...(checkpoint !== undefined && { checkpoint }),
@@ -232,30 +233,37 @@ class Fleet {
     const { db } = await this.#writer(source)
     await this.#drive(db.flush())
     const middle = drawKey(this.#random)
-    const state = source.model.state()
+    const state = source.model.fork()
     const options = { clock: this.#clock, random: this.#random }
-    const low = await this.#makeClone([source], restrictState(state, { lt: middle }), (target) =>
+    const low = await this.#makeClone([source], state.fork({ lt: middle }), (target) =>
       clone(this.#location(source), target, { range: { lt: middle }, ...options }),
     )
-    const high = await this.#makeClone([source], restrictState(state, { gte: middle }), (target) =>
+    const high = await this.#makeClone([source], state.fork({ gte: middle }), (target) =>
       clone(this.#location(source), target, { range: { gte: middle }, ...options }),
     )
     await this.#makeClone([source, low, high], state, (target) =>
-      clone([this.#location(low), this.#location(high)], target, options),
+      clone(
+        [
+          { location: this.#location(low), range: { lt: middle } },
+          { location: this.#location(high), range: { gte: middle } },
+        ],
+        target,
+        options,
+      ),
     )
   }
 
   async #makeClone(
     sources: readonly FleetDatabase[],
-    state: ModelState,
+    state: ModelDatabase,
     make: (target: { store: ObjectStore; prefix: string }) => Promise<unknown>,
   ): Promise<FleetDatabase> {
-    const target = new FleetDatabase(this.#newPrefix(), new FleetModel(state, 0))
+    const target = new FleetDatabase(this.#newPrefix(), state)
     await this.#drive(make(this.#location(target)))
     for (const source of sources) source.clones.add(target)
     this.#databases.push(target)
     const { db } = await this.#writer(target)
-    target.model.reset(state, db.stats().lastSequence)
+    target.become(state, db.stats().lastSequence)
     await this.#compare(target)
     return target
   }
@@ -335,13 +343,13 @@ class Fleet {
     const { db, process } = await this.#writer(database)
     const acknowledged = database.model.lastSequence
     const flushed = db.stats().flushedSequence
-    const before = database.model.state()
+    const before = database.model.fork()
     const doing = this.#random.below(4)
     let work: Promise<unknown>
     if (doing === 0) {
       const operations = Array.from({ length: 1 + this.#random.below(20) }, () => this.#operation())
-      database.model.apply(operations)
-      work = Promise.all(operations.map(({ key, value }) => (value === undefined ? db.delete(key) : db.put(key, value))))
+      database.model.apply(operations, this.#clock.nowMs())
+      work = Promise.all(operations.map((operation) => writeOne(db, operation)))
     } else {
       work = doing === 1 ? db.flush() : doing === 2 ? db.compact() : db.checkpoint()
     }
@@ -370,11 +378,12 @@ class Fleet {
     const { db: otherDb } = await this.#writer(other)
     const options = { graceMs: 0, force: true, clock: this.#clock, random: this.#random }
     const operations = Array.from({ length: 10 }, () => this.#operation())
-    const state = database.model.state()
+    const state = database.model.fork()
+    const nowMs = this.#clock.nowMs()
     const [checkpoint] = await this.#drive(
       Promise.all([
         db.checkpoint(),
-        ...operations.map(({ key, value }) => (value === undefined ? db.delete(key) : db.put(key, value))),
+        ...operations.map((operation) => writeOne(db, operation)),
         db.flush(),
         db.compact(),
         otherDb.compact(),
@@ -382,7 +391,7 @@ class Fleet {
         collectGarbage(this.#location(other), options),
       ]),
     )
-    database.model.apply(operations)
+    database.model.apply(operations, nowMs)
     database.checkpoints.set(checkpoint.id, state)
     await this.#compare(database)
   }
@@ -403,7 +412,7 @@ class Fleet {
         const reader = await this.#drive(
           openReader(this.#location(database), { checkpoint: id, clock: this.#clock, random: this.#random }),
         )
-        this.#same(await this.#drive(wholeState(reader)), state, `checkpoint ${id} of ${database.prefix}`)
+        await this.#same(reader, state, `checkpoint ${id} of ${database.prefix}`)
         await this.#drive(reader.close())
       }
       await this.#drive(db.compact())
@@ -437,12 +446,12 @@ class Fleet {
 
   async #compare(database: FleetDatabase): Promise<void> {
     const { db } = await this.#writer(database)
-    this.#same(await this.#drive(wholeState(db)), database.model.state(), database.prefix)
+    await this.#same(db, database.model, database.prefix)
   }
 
-  #same(found: ModelState, wanted: ModelState, what: string): void {
-    const difference = stateDifference(found, wanted)
-    if (difference !== undefined) throw new Error(`${what}, ${this.#action}: ${difference}`)
+  async #same(source: Db | DbReader, model: ModelDatabase, what: string, sequence?: number): Promise<void> {
+    const different = await difference(source, model, this.#clock, (promise) => this.#drive(promise), sequence)
+    if (different !== undefined) throw new Error(`${what}, ${this.#action}: ${different}`)
   }
 
   async #writer(database: FleetDatabase): Promise<FleetWriter> {
@@ -453,7 +462,7 @@ class Fleet {
     const process = new MortalObjectStore(this.#store)
     const random: Random = this.#random
     const db = await this.#drive(
-      open({ store: process, prefix: database.prefix }, { ...this.#options.settings, clock: this.#clock, random }),
+      open({ store: process, prefix: database.prefix }, { ...this.#options.settings, ...FLEET_SETTINGS, clock: this.#clock, random }),
     )
     return { db, process }
   }

@@ -1,5 +1,6 @@
 import type { SeededRandom } from '@moraine/base'
-import type { ModelOperation } from '../model/model-database.ts'
+import type { ModelOperation } from '../model/model-operation.ts'
+import { FLEET_KEYSPACES } from './fleet-model.ts'
 
 /** One of so few keys that databases overwrite, delete and share them all the time. */
 export function drawKey(random: SeededRandom): string {
@@ -11,8 +12,18 @@ export function drawRange(random: SeededRandom): { gte: string; lt: string } {
   return a < b ? { gte: a, lt: b } : { gte: b, lt: `${a}~` }
 }
 
-/** A put whose value tells when it was made, or a delete. */
+/** Mostly a put whose value tells when it was made, or a delete; now and then a merge or a range delete. */
 export function drawOperation(random: SeededRandom, step: number): ModelOperation {
-  const value = random.chance(0.25) ? undefined : `${step}:${'v'.repeat(random.below(80))}`
-  return { key: drawKey(random), value }
+  const keyspace = random.chance(0.7) ? FLEET_KEYSPACES[0] : random.pick(FLEET_KEYSPACES)
+  const name = keyspace?.name ?? ''
+  const key = drawKey(random)
+  const ttl = random.chance(0.15) ? { ttlMs: random.pick([1_000, 10_000, 60_000]) } : {}
+  const dice = random.below(100)
+  if (dice < 22) return { kind: 'delete', keyspace: name, key }
+  if (dice < 26) return { kind: 'deleteRange', keyspace: name, ...(random.chance(0.8) ? { gte: key, lt: `${key.slice(0, 6)}~` } : drawRange(random)) }
+  if (dice < 42 && keyspace?.operand !== undefined) {
+    return { kind: 'merge', keyspace: name, key, value: keyspace.operand(step, (bound) => random.below(bound)), ...ttl }
+  }
+  const value = name === 'counts' ? '12345678' : `${step}:${'v'.repeat(random.below(80))}`
+  return { kind: 'put', keyspace: name, key, value, ...ttl }
 }

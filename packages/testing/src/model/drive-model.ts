@@ -1,12 +1,34 @@
 import { type SeededRandom } from '@moraine/base'
-import { type Db, type Snapshot, WriteBatch } from 'moraine'
-import { type ModelBounds, ModelDatabase, type ModelOperation } from './model-database.ts'
+import type { ObjectStore } from '@moraine/object-store'
+import type { Db, OpenOptions, Snapshot } from 'moraine'
+import type { ManualWallClock } from '../sim/manual-wall-clock.ts'
+import { bytes } from './latin1.ts'
+import { ModelDatabase, type ModelMoment } from './model-database.ts'
+import { ModelDraws } from './model-draws.ts'
+import { type DrivenKeyspace, drivenKeyspaces } from './model-keyspaces.ts'
+import type { ModelOperation } from './model-operation.ts'
+import { ModelMismatch, ModelReads, readingOf, type ReadSubject } from './model-reads.ts'
+import { ModelSideLives } from './model-side-lives.ts'
+import { isEmptyOperation, writeAsBatch, writeOne } from './write-operations.ts'
 
 /** A database under test: how to open it, and how to kill it without a goodbye. */
 export interface ModelSubject {
-  open(): Promise<Db>
+  /** With these options on top of its own, at a prefix of the run's choice. */
+  open(semantics: OpenOptions, prefix: string): Promise<Db>
   /** Makes everything that the running database does from now on fail; the next `open` is a new process. */
   kill(): Promise<void>
+  /** Where it opens; given, the run takes checkpoints, opens readers, clones and unites as well. */
+  readonly store?: ObjectStore
+}
+
+/** More than puts and deletes of one keyspace. */
+export interface ModelSemantics {
+  /** Moved forwards and backwards by the run; without it nothing expires. */
+  readonly clock?: ManualWallClock
+  /** Of the default keyspace; needs the clock. */
+  readonly defaultTtlMs?: number
+  /** A compaction filter works in one of the keyspaces. */
+  readonly filter?: boolean
 }
 
 export interface DriveOptions {
@@ -16,19 +38,14 @@ export interface DriveOptions {
   readonly survives: 'acknowledged' | 'flushed'
   /** The writes that the database has seen before it is opened here; all of them flushed. */
   readonly before?: readonly ModelOperation[]
-}
-
-/** Thrown when database and model disagree; says at which step. */
-export class ModelMismatch extends Error {
-  constructor(step: number, what: string) {
-    super(`step ${step}: ${what}`)
-    this.name = 'ModelMismatch'
-  }
+  /** Merges, expiry and several keyspaces; left out: one keyspace of plain values. */
+  readonly semantics?: ModelSemantics
 }
 
 /**
- * Does random things to a database and to the model, and compares every answer: puts, deletes, batches, reads, scans in
- * both directions with all bounds, snapshots, flushes, compactions, clean reopenings and kills.
+ * Does random things to a database and to the model, and compares every answer: puts, deletes, merges, range deletes and
+ * batches of them, reads, scans in both directions with all bounds, snapshots, a clock that is set, flushes, compactions,
+ * clean reopenings and kills, checkpoints, readers, clones and unions.
  */
 export async function driveModel(subject: ModelSubject, options: DriveOptions): Promise<void> {
   const run = new ModelRun(subject, options)
@@ -37,171 +54,118 @@ export async function driveModel(subject: ModelSubject, options: DriveOptions): 
   await run.finish()
 }
 
+const PLAIN: readonly DrivenKeyspace[] = [{ name: '', options: {} }]
+
+interface HeldSnapshot {
+  readonly snapshot: Snapshot
+  readonly at: ModelMoment
+}
+
 class ModelRun {
   readonly #subject: ModelSubject
-  readonly #random: SeededRandom
   readonly #options: DriveOptions
-  readonly #model = new ModelDatabase()
+  readonly #random: SeededRandom
+  readonly #keyspaces: readonly DrivenKeyspace[]
+  readonly #draws: ModelDraws
+  readonly #reads: ModelReads
+  readonly #lives: ModelSideLives | undefined
+  #model: ModelDatabase
   #db!: Db
-  #snapshots: { snapshot: Snapshot; state: ReadonlyMap<string, string> }[] = []
-  #step = 0
+  #prefix = 'model'
+  #snapshots: HeldSnapshot[] = []
+  /** The latest time that the database has seen. */
+  #latestMs = 0
 
   constructor(subject: ModelSubject, options: DriveOptions) {
+    const { semantics, random } = options
     this.#subject = subject
-    this.#random = options.random
     this.#options = options
+    this.#random = random
+    this.#keyspaces = semantics === undefined ? PLAIN : drivenKeyspaces(semantics.defaultTtlMs, semantics.filter === true)
+    this.#draws = new ModelDraws(random, this.#keyspaces, semantics?.clock !== undefined)
+    this.#reads = new ModelReads(this.#draws)
+    this.#model = new ModelDatabase(this.#keyspaces)
     this.#model.apply(options.before ?? [])
+    const { store } = subject
+    if (store !== undefined) this.#lives = new ModelSideLives({ store, draws: this.#draws, reads: this.#reads, keyspaces: this.#keyspaces, clock: semantics?.clock })
   }
 
   async start(): Promise<void> {
-    this.#db = await this.#subject.open()
+    this.#db = await this.#open(this.#prefix)
+    this.#sawTime()
   }
 
   async step(step: number): Promise<void> {
-    this.#step = step
+    this.#draws.step = step
     const dice = this.#random.below(1000)
-    if (dice < 330) await this.#write([this.#randomPut()])
-    else if (dice < 450) await this.#write([{ key: this.#key(), value: undefined }])
-    else if (dice < 530) await this.#write(this.#randomBatch())
-    else if (dice < 690) await this.#readOne()
-    else if (dice < 730) await this.#readMany()
-    else if (dice < 850) await this.#scan()
-    else if (dice < 880) this.#takeSnapshot()
-    else if (dice < 930) await this.#readSnapshot()
-    else if (dice < 945) this.#dropSnapshot()
-    else if (dice < 975) await this.#db.flush()
-    else if (dice < 983) await this.#db.compact()
-    else if (dice < 992) await this.#reopen()
-    else await this.#killAndReopen()
+    if (dice < 370) await this.#write([this.#draws.operation()])
+    else if (dice < 480) await this.#write(this.#draws.batch())
+    else if (dice < 600) await this.#reads.one(this.#present())
+    else if (dice < 640) await this.#reads.many(this.#present())
+    else if (dice < 730) await this.#reads.some(this.#present())
+    else if (dice < 760) this.#takeSnapshot()
+    else if (dice < 805) await this.#readSnapshot()
+    else if (dice < 820) this.#dropSnapshot()
+    else if (dice < 860) await this.#db.flush()
+    else if (dice < 880) await this.#compact()
+    else if (dice < 920) this.#setClock()
+    else if (dice < 935) await this.#reopen()
+    else if (dice < 945) await this.#killAndReopen()
+    else if (dice < 955) await this.#killWhileWriting()
+    else await this.#lead()
   }
 
   async finish(): Promise<void> {
     await this.#compareWhole()
+    await this.#lives?.finish()
     await this.#reopen()
+    await this.#compareWhole()
+    for (const { snapshot } of this.#snapshots.splice(0)) snapshot.close()
+    await this.#db.compact()
     await this.#compareWhole()
     await this.#db.close()
   }
 
-  #key(): string {
-    const { below } = { below: (bound: number) => this.#random.below(bound) }
-    if (below(50) === 0) return ''
-    const shape = below(3)
-    if (shape === 0) return `k${below(300)}`
-    if (shape === 1) return `user/${String(below(40)).padStart(6, '0')}/${'x'.repeat(below(12))}`
-    return String.fromCharCode(...Array.from({ length: 1 + below(4) }, () => [0, 1, 97, 98, 254, 255][below(6)] as number))
+  #present(): ReadSubject {
+    return this.#subjectOf(this.#draws.keyspace())
   }
 
-  #value(): string {
-    const size = this.#random.below(20) === 0 ? this.#random.below(6000) : this.#random.below(60)
-    return `${this.#step}:`.padEnd(size, String.fromCharCode(65 + this.#random.below(26)))
-  }
-
-  #randomPut(): ModelOperation {
-    return { key: this.#key(), value: this.#value() }
-  }
-
-  #randomBatch(): ModelOperation[] {
-    const size = 1 + this.#random.below(30)
-    return Array.from({ length: size }, () =>
-      this.#random.below(4) === 0 ? { key: this.#key(), value: undefined } : this.#randomPut(),
-    )
+  #subjectOf(keyspace: DrivenKeyspace, held?: HeldSnapshot): ReadSubject {
+    const { snapshot, at = { sequence: this.#model.lastSequence, timeMs: this.#latestMs } } = held ?? {}
+    const reading = readingOf(this.#db, keyspace, false)
+    return { reading, keyspace, model: this.#model, at, snapshot, what: snapshot === undefined ? 'the present' : 'a snapshot' }
   }
 
   async #write(operations: readonly ModelOperation[]): Promise<void> {
-    const single = operations.length === 1 ? operations[0] : undefined
-    let done: Promise<void>
-    if (single !== undefined) {
-      done = single.value === undefined ? this.#db.delete(bytes(single.key)) : this.#db.put(bytes(single.key), bytes(single.value))
-    } else {
-      const batch = new WriteBatch()
-      for (const { key, value } of operations) {
-        if (value === undefined) batch.delete(bytes(key))
-        else batch.put(bytes(key), bytes(value))
-      }
-      done = this.#db.write(batch)
-    }
-    await done
-    this.#model.apply(operations)
+    const [single] = operations
+    await (operations.length === 1 && single !== undefined && this.#random.chance(0.8) ? this.#writeOne(single) : this.#writeBatch(operations))
+    this.#model.apply(operations.filter((operation) => !isEmptyOperation(operation)), this.#latestMs)
   }
 
-  async #readOne(): Promise<void> {
-    const key = this.#key()
-    const resident = this.#db.getResident(bytes(key))
-    const wanted = this.#model.get(key)
-    const found = await this.#db.get(bytes(key))
-    this.#same(found === undefined ? undefined : text(found), wanted, `get(${JSON.stringify(key)})`)
-    if (resident !== undefined) {
-      this.#same('value' in resident ? text(resident.value) : undefined, wanted, `getResident(${JSON.stringify(key)})`)
-    }
+  #writeOne(operation: ModelOperation): Promise<void> {
+    const keyspace = this.#keyspaces.find(({ name }) => name === operation.keyspace)
+    if (keyspace !== undefined && keyspace.name !== '') this.#db.keyspace(keyspace.name, keyspace.options)
+    return writeOne(this.#db, operation)
   }
 
-  async #readMany(): Promise<void> {
-    const keys = Array.from({ length: 1 + this.#random.below(20) }, () => this.#key())
-    const found = await this.#db.getMany(keys.map(bytes))
-    for (const [i, key] of keys.entries()) {
-      const value = found[i]
-      this.#same(value === undefined ? undefined : text(value), this.#model.get(key), `getMany: ${JSON.stringify(key)}`)
-    }
-  }
-
-  #bounds(): ModelBounds {
-    const { random } = { random: this.#random }
-    const bounds: { -readonly [Name in keyof ModelBounds]: ModelBounds[Name] } = {}
-    if (random.chance(0.3)) bounds.gte = this.#key()
-    if (random.chance(0.15)) bounds.gt = this.#key()
-    if (random.chance(0.3)) bounds.lt = this.#key()
-    if (random.chance(0.15)) bounds.lte = this.#key()
-    if (random.chance(0.15)) bounds.prefix = this.#key().slice(0, random.below(6))
-    if (random.chance(0.5)) bounds.reverse = true
-    if (random.chance(0.3)) bounds.limit = random.below(12)
-    return bounds
-  }
-
-  async #scan(): Promise<void> {
-    const bounds = this.#bounds()
-    await this.#compareScan(bounds, this.#model.scan(bounds), undefined)
-  }
-
-  async #compareScan(
-    bounds: ModelBounds,
-    wanted: readonly (readonly [string, string])[],
-    snapshot: Snapshot | undefined,
-  ): Promise<void> {
-    const options: Record<string, unknown> = { ...bounds }
-    for (const name of ['gte', 'gt', 'lt', 'lte', 'prefix'] as const) {
-      const bound = bounds[name]
-      if (bound !== undefined) options[name] = bytes(bound)
-    }
-    if (snapshot !== undefined) options['snapshot'] = snapshot
-    const found: [string, string][] = []
-    if (this.#random.chance(0.5)) {
-      for await (const [key, value] of this.#db.scan(options)) found.push([text(key), text(value)])
-    } else {
-      for await (const batch of this.#db.scanBatches(options)) {
-        for (const [key, value] of batch) found.push([text(key), text(value)])
-      }
-    }
-    const what = `scan(${JSON.stringify(bounds)})${snapshot === undefined ? '' : ' at a snapshot'}`
-    this.#same(found.length, wanted.length, `${what}: number of entries`)
-    for (const [i, entry] of wanted.entries()) {
-      this.#same(found[i]?.[0], entry[0], `${what}: key ${i}`)
-      this.#same(found[i]?.[1], entry[1], `${what}: value of ${JSON.stringify(entry[0])}`)
-    }
+  async #writeBatch(operations: readonly ModelOperation[]): Promise<void> {
+    for (const { name, options } of this.#keyspaces) if (name !== '') this.#db.keyspace(name, options)
+    await writeAsBatch(this.#db, operations)
   }
 
   #takeSnapshot(): void {
     if (this.#snapshots.length >= 4) this.#dropSnapshot()
-    this.#snapshots.push({ snapshot: this.#db.snapshot(), state: this.#model.freeze() })
+    const at = { sequence: this.#model.lastSequence, timeMs: this.#latestMs }
+    this.#snapshots.push({ snapshot: this.#db.snapshot(), at })
   }
 
   async #readSnapshot(): Promise<void> {
     if (this.#snapshots.length === 0) return
-    const { snapshot, state } = this.#random.pick(this.#snapshots)
-    const key = this.#key()
-    const found = await this.#db.get(bytes(key), { snapshot })
-    this.#same(found === undefined ? undefined : text(found), state.get(key), `get(${JSON.stringify(key)}) at a snapshot`)
-    const bounds = this.#bounds()
-    await this.#compareScan(bounds, this.#model.scan(bounds, state), snapshot)
+    const held = this.#random.pick(this.#snapshots)
+    const subject = this.#subjectOf(this.#draws.keyspace(), held)
+    await this.#reads.one(subject)
+    await this.#reads.many(subject)
+    await this.#reads.some(subject)
   }
 
   #dropSnapshot(): void {
@@ -209,46 +173,135 @@ class ModelRun {
     dropped?.snapshot.close()
   }
 
+  async #compact(): Promise<void> {
+    const dice = this.#random.below(4)
+    const { gte, lt } = this.#draws.range()
+    if (dice < 2) await this.#db.compact()
+    else if (dice === 2) await this.#db.compact({ gte: bytes(gte), lt: bytes(lt) })
+    else {
+      const keyspace = this.#draws.keyspace()
+      if (keyspace.name !== '') await this.#db.keyspace(keyspace.name, keyspace.options).compact()
+    }
+  }
+
+  /** Forwards by a little or a lot, or back: what has expired must stay expired. */
+  #setClock(): void {
+    const clock = this.#options.semantics?.clock
+    if (clock === undefined) return
+    const dice = this.#random.below(10)
+    const stepMs = dice < 7 ? this.#random.below(4_000) : dice < 9 ? this.#random.below(60_000) : -this.#random.below(30_000)
+    clock.set(clock.nowMs() + stepMs)
+    this.#sawTime()
+  }
+
+  /** Lets the database look at the clock, so that the model knows what it has seen. */
+  #sawTime(): void {
+    const clock = this.#options.semantics?.clock
+    if (clock === undefined) return
+    this.#latestMs = Math.max(this.#latestMs, clock.nowMs())
+    this.#db.snapshot().close()
+  }
+
+  /** A process that has committed nothing since it saw a time takes that time to its grave. */
+  #catchUpClock(): void {
+    const clock = this.#options.semantics?.clock
+    if (clock !== undefined && clock.nowMs() < this.#latestMs) clock.set(this.#latestMs)
+  }
+
   async #reopen(): Promise<void> {
     this.#snapshots = []
     await this.#db.close()
-    this.#db = await this.#subject.open()
-    this.#same(this.#db.stats().lastSequence, this.#model.lastSequence, 'last sequence after a clean reopening')
+    this.#db = await this.#open(this.#prefix)
+    const { lastSequence } = this.#db.stats()
+    if (lastSequence === this.#model.lastSequence) return
+    throw new ModelMismatch(this.#draws.step, `after a clean reopening the last sequence is ${lastSequence}, not ${this.#model.lastSequence}`)
   }
 
   async #killAndReopen(): Promise<void> {
-    this.#snapshots = []
+    await this.#afterKill(this.#db.stats().flushedSequence, this.#model.lastSequence)
+  }
+
+  /** Writes that nobody was told of may be there afterwards, all of a batch or nothing, and none without those before it. */
+  async #killWhileWriting(): Promise<void> {
+    const acknowledged = this.#model.lastSequence
     const flushed = this.#db.stats().flushedSequence
+    const ends = [acknowledged]
+    const rounds = 1 + this.#random.below(4)
+    for (let round = 0; round < rounds; round++) {
+      const operations = this.#draws.batch().filter((operation) => !isEmptyOperation(operation))
+      if (operations.length === 0) continue
+      this.#writeBatch(operations).catch(() => {})
+      this.#model.apply(operations, this.#latestMs)
+      ends.push(this.#model.lastSequence)
+      if (this.#random.chance(0.3)) this.#db.flush().catch(() => {})
+    }
+    for (let turn = this.#random.below(20); turn > 0; turn--) await Promise.resolve()
+    if (this.#random.chance(0.5)) await this.#db.flush()
+    const recovered = await this.#afterKill(flushed, acknowledged)
+    if (recovered < acknowledged || ends.includes(recovered)) return
+    throw new ModelMismatch(this.#draws.step, `after a kill the last sequence is ${recovered}, in the middle of a batch`)
+  }
+
+  async #afterKill(flushed: number, acknowledged: number): Promise<number> {
+    this.#snapshots = []
+    this.#catchUpClock()
     await this.#subject.kill()
-    this.#db = await this.#subject.open()
+    this.#db = await this.#open(this.#prefix)
+    this.#sawTime()
     const recovered = this.#db.stats().lastSequence
-    const least = this.#options.survives === 'acknowledged' ? this.#model.lastSequence : flushed
+    const least = this.#options.survives === 'acknowledged' ? acknowledged : flushed
     if (recovered < least || recovered > this.#model.lastSequence) {
-      throw new ModelMismatch(this.#step, `after a kill ${recovered} writes are left, of ${this.#model.lastSequence}; at least ${least} must be`)
+      const most = this.#model.lastSequence
+      throw new ModelMismatch(this.#draws.step, `after a kill ${recovered} writes are left, of ${most}; at least ${least} must be`)
     }
     this.#model.rollBackTo(recovered)
+    await this.#compareWhole()
+    return recovered
+  }
+
+  /** One of the things that need more than one database or process. */
+  async #lead(): Promise<void> {
+    if (this.#lives === undefined) return
+    this.#catchUpClock()
+    const { model, prefix } = await this.#lives.step({
+      db: this.#db,
+      model: this.#model,
+      prefix: this.#prefix,
+      timeMs: this.#latestMs,
+      open: (at) => this.#open(at),
+      survives: this.#options.survives,
+      beforeRestore: () => {
+        this.#snapshots = []
+      },
+    })
+    this.#model = model
+    if (prefix === this.#prefix) return
+    this.#snapshots = []
+    await this.#db.close()
+    this.#prefix = prefix
+    this.#db = await this.#open(prefix)
+    this.#sawTime()
+    this.#model.continueAfter(this.#db.stats().lastSequence)
     await this.#compareWhole()
   }
 
   async #compareWhole(): Promise<void> {
-    await this.#compareScan({}, this.#model.scan({}), undefined)
-    await this.#compareScan({ reverse: true }, this.#model.scan({ reverse: true }), undefined)
+    for (const keyspace of this.#keyspaces) await this.#reads.whole(this.#subjectOf(keyspace))
   }
 
-  #same(found: unknown, wanted: unknown, what: string): void {
-    if (found !== wanted) throw new ModelMismatch(this.#step, `${what} gave ${shown(found)}, not ${shown(wanted)}`)
+  #open(prefix: string): Promise<Db> {
+    const { semantics } = this.#options
+    if (semantics === undefined) return this.#subject.open({}, prefix)
+    const [unnamed, ...named] = this.#keyspaces
+    // Some are declared when opening, others when they are first used.
+    const declared = named.filter(() => this.#random.chance(0.5)).map(({ name, options }) => [name, options] as const)
+    return this.#subject.open(
+      {
+        ...unnamed?.options,
+        keyspaces: Object.fromEntries(declared),
+        ...(semantics.clock !== undefined && { clock: semantics.clock }),
+      },
+      prefix,
+    )
   }
-}
-
-function bytes(latin1: string): Uint8Array {
-  return new Uint8Array(Buffer.from(latin1, 'latin1'))
-}
-
-function text(value: Uint8Array): string {
-  return Buffer.from(value.buffer, value.byteOffset, value.byteLength).toString('latin1')
-}
-
-function shown(value: unknown): string {
-  const whole = JSON.stringify(value) ?? 'undefined'
-  return whole.length > 80 ? `${whole.slice(0, 80)}... (${whole.length} characters)` : whole
 }

@@ -1,11 +1,18 @@
+import type { ModelOperation } from './model-operation.ts'
+
 /**
- * What a database should answer, by the simplest means there is: the list of all writes in order, and the sorted map
- * that they add up to. Keys and values are latin-1 strings, one character a byte.
+ * What a database should answer, by the simplest means there is: for every key the list of all its versions, looked
+ * through from the newest to the oldest whenever somebody asks.
  */
-export interface ModelOperation {
-  readonly key: string
-  /** Undefined deletes. */
-  readonly value: string | undefined
+export interface ModelKeyspace {
+  /** Empty for the default one. */
+  readonly name: string
+  /** Applies one operand. */
+  readonly operator?: ((base: string | undefined, operand: string) => string) | undefined
+  /** How long entries live that do not say so; left out: for ever. */
+  readonly ttlMs?: number | undefined
+  /** What compactions may have made of a value at any time, undefined for nothing: a filter is at work there. */
+  readonly filtered?: ((value: string) => string | undefined) | undefined
 }
 
 export type ModelEntry = readonly [key: string, value: string]
@@ -20,55 +27,142 @@ export interface ModelBounds {
   readonly limit?: number
 }
 
-export class ModelDatabase {
-  readonly #history: ModelOperation[] = []
-  #entries = new Map<string, string>()
+/** The moment that is read at: a sequence number, and the wall-clock time that decides what has expired. */
+export interface ModelMoment {
+  readonly sequence: number
+  readonly timeMs: number
+}
 
-  /** Number of writes, which is also the sequence number of the last one. */
-  get lastSequence(): number {
-    return this.#history.length
+interface ModelVersion {
+  readonly sequence: number
+  readonly kind: 'put' | 'delete' | 'merge'
+  readonly value: string
+  readonly expiresAtMs: number
+}
+
+/** Versions of every key that was ever written, oldest first. */
+type ModelKeys = Map<string, ModelVersion[]>
+
+export const DEFAULT_MODEL_KEYSPACE: ModelKeyspace = { name: '' }
+
+export class ModelDatabase {
+  readonly keyspaces: readonly ModelKeyspace[]
+  readonly #keys = new Map<string, ModelKeys>()
+  #lastSequence = 0
+
+  constructor(keyspaces: readonly ModelKeyspace[] = [DEFAULT_MODEL_KEYSPACE]) {
+    this.keyspaces = keyspaces
+    for (const { name } of keyspaces) this.#keys.set(name, new Map())
   }
 
-  apply(operations: readonly ModelOperation[]): void {
+  get lastSequence(): number {
+    return this.#lastSequence
+  }
+
+  /** The writes take the next sequence numbers, and their times to live begin at `nowMs`. */
+  apply(operations: readonly ModelOperation[], nowMs = 0): void {
     for (const operation of operations) {
-      this.#history.push(operation)
-      applyTo(this.#entries, operation)
+      const sequence = ++this.#lastSequence
+      const keys = this.#keysOf(operation.keyspace ?? '')
+      if (operation.kind === 'deleteRange') {
+        // Of keys that are not there a range delete has nothing to say.
+        for (const [key, versions] of keys) if (isInRange(key, operation)) versions.push(tombstone(sequence))
+        continue
+      }
+      const { kind, key, value = '' } = operation
+      const ttlMs = operation.ttlMs ?? this.#keyspace(operation.keyspace ?? '').ttlMs ?? Number.POSITIVE_INFINITY
+      const versions = keys.get(key) ?? []
+      keys.set(key, versions)
+      versions.push(kind === 'delete' ? tombstone(sequence) : { sequence, kind, value, expiresAtMs: nowMs + ttlMs })
     }
   }
 
-  get(key: string): string | undefined {
-    return this.#entries.get(key)
+  get(keyspace: string, key: string, at: ModelMoment): string | undefined {
+    return this.#valueOf(keyspace, this.#keysOf(keyspace).get(key) ?? [], at)
   }
 
-  /** The state of this moment; later writes do not touch it. */
-  freeze(): ReadonlyMap<string, string> {
-    return new Map(this.#entries)
-  }
-
-  /** Forgets every write after `sequence`: what a crash may do to writes that were not durable. */
-  rollBackTo(sequence: number): void {
-    this.#history.length = sequence
-    this.#entries = new Map()
-    for (const operation of this.#history) applyTo(this.#entries, operation)
-  }
-
-  scan(bounds: ModelBounds, state: ReadonlyMap<string, string> = this.#entries): ModelEntry[] {
+  scan(keyspace: string, bounds: ModelBounds, at: ModelMoment): ModelEntry[] {
     const { gte, gt, lt, lte, prefix, reverse, limit } = bounds
-    const matching = [...state].filter(
-      ([key]) =>
+    const matching: ModelEntry[] = []
+    for (const [key, versions] of this.#keysOf(keyspace)) {
+      const matches =
         (gte === undefined || key >= gte) &&
         (gt === undefined || key > gt) &&
         (lt === undefined || key < lt) &&
         (lte === undefined || key <= lte) &&
-        (prefix === undefined || key.startsWith(prefix)),
-    )
+        (prefix === undefined || key.startsWith(prefix))
+      const value = matches ? this.#valueOf(keyspace, versions, at) : undefined
+      if (value !== undefined) matching.push([key, value])
+    }
     matching.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
     if (reverse === true) matching.reverse()
     return limit === undefined ? matching : matching.slice(0, limit)
   }
+
+  /** Forgets every write after `sequence`: what a crash may do to writes that were not durable. */
+  rollBackTo(sequence: number): void {
+    for (const keys of this.#keys.values()) {
+      for (const [key, versions] of keys) {
+        const left = versions.filter((version) => version.sequence <= sequence)
+        if (left.length === 0) keys.delete(key)
+        else keys.set(key, left)
+      }
+    }
+    this.#lastSequence = sequence
+  }
+
+  /** The next write comes after `sequence`. */
+  continueAfter(sequence: number): void {
+    this.#lastSequence = sequence
+  }
+
+  /** A copy, of the keys in a range (of every keyspace), that goes its own way from here on. */
+  fork(range: { readonly gte?: string; readonly lt?: string } = {}): ModelDatabase {
+    const copy = new ModelDatabase(this.keyspaces)
+    copy.takeIn(this, range)
+    return copy
+  }
+
+  /** Takes keys of another database in, of which this one must have none. */
+  takeIn(other: ModelDatabase, range: { readonly gte?: string; readonly lt?: string } = {}): void {
+    for (const [name, keys] of other.#keys) {
+      const own = this.#keysOf(name)
+      for (const [key, versions] of keys) if (isInRange(key, range)) own.set(key, [...versions])
+    }
+    this.#lastSequence = Math.max(this.#lastSequence, other.#lastSequence)
+  }
+
+  #valueOf(keyspace: string, versions: readonly ModelVersion[], { sequence, timeMs }: ModelMoment): string | undefined {
+    const { operator, filtered } = this.#keyspace(keyspace)
+    const operands: string[] = []
+    let value: string | undefined
+    for (const version of versions.toReversed()) {
+      if (version.sequence > sequence) continue
+      const counts = version.expiresAtMs > timeMs
+      if (version.kind === 'merge') {
+        if (counts) operands.unshift(version.value)
+        continue
+      }
+      if (version.kind === 'put' && counts) value = version.value
+      break
+    }
+    for (const operand of operands) value = (operator as NonNullable<typeof operator>)(value, operand)
+    return value === undefined || filtered === undefined ? value : filtered(value)
+  }
+
+  #keyspace(name: string): ModelKeyspace {
+    return this.keyspaces.find((keyspace) => keyspace.name === name) as ModelKeyspace
+  }
+
+  #keysOf(keyspace: string): ModelKeys {
+    return this.#keys.get(keyspace) as ModelKeys
+  }
 }
 
-function applyTo(entries: Map<string, string>, { key, value }: ModelOperation): void {
-  if (value === undefined) entries.delete(key)
-  else entries.set(key, value)
+function tombstone(sequence: number): ModelVersion {
+  return { sequence, kind: 'delete', value: '', expiresAtMs: Number.POSITIVE_INFINITY }
+}
+
+function isInRange(key: string, { gte, lt }: { readonly gte?: string; readonly lt?: string }): boolean {
+  return (gte === undefined || key >= gte) && (lt === undefined || key < lt)
 }
