@@ -9,6 +9,7 @@ export { driveModel, type DriveOptions, type ModelSemantics, type ModelSubject }
 export { ModelDatabase, type ModelBounds, type ModelEntry, type ModelKeyspace, type ModelMoment } from './model/model-database.ts'
 export type { ModelOperation, PointOperation, RangeDelete } from './model/model-operation.ts'
 export { ModelMismatch } from './model/model-reads.ts'
+export { writeAsBatch } from './model/write-operations.ts'
 export { driveTransactions, type DriveTransactionsOptions } from './model/drive-transactions.ts'
 export { MortalObjectStore } from './model/mortal-object-store.ts'
 export {
