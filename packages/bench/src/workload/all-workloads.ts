@@ -6,7 +6,9 @@ import { durablePuts } from './durable-puts.ts'
 import { flightsLoad } from './flights-load.ts'
 import { batchScan, entryScan } from './full-scan.ts'
 import { cachedReads, memtableReads } from './hot-reads.ts'
+import { merges } from './merges.ts'
 import { missingKeys } from './missing-keys.ts'
+import { rangeDelete } from './range-delete.ts'
 import { reopen } from './reopen.ts'
 import { residentReads } from './resident-reads.ts'
 import { seekAndTake } from './seek.ts'
@@ -36,6 +38,8 @@ export const allWorkloads: readonly Workload[] = [
   diskCache,
   blobValues,
   reopen,
+  rangeDelete,
+  merges,
   stateProtocols,
   flightsLoad,
 ]
