@@ -3,7 +3,7 @@
 // transaction wakes everybody and leaves nothing behind.
 import { Deferred, type MoraineError, SeededRandom, utf8Decode, utf8Encode } from '@moraine/base'
 import { FaultyObjectStore, MemoryObjectStore, type StoreFault } from '@moraine/object-store'
-import { ModelDatabase, SimulatedClock } from '@moraine/testing'
+import { scanState, SimulatedClock } from '@moraine/testing'
 import { type Db, open, type OpenOptions, type ScanOptions, type Transaction } from 'moraine'
 import { describe, expect, test } from 'vitest'
 import { contents, outcomeOf, QUIET, SMALL, textOf } from './subject.ts'
@@ -23,10 +23,11 @@ describe('reads of a transaction', () => {
       const random = new SeededRandom(seed)
       const key = (): string => `k${String(random.below(60)).padStart(2, '0')}`
       const db = await openMemory({ ...SMALL, blockCacheSizeBytes: 0 })
-      const model = new ModelDatabase()
+      const model = new Map<string, string>()
       for (let i = 0; i < 40; i++) {
         const [name, value] = [key(), random.chance(0.2) ? undefined : `old ${i}`]
-        model.apply([{ key: name, value }])
+        if (value === undefined) model.delete(name)
+        else model.set(name, value)
         await (value === undefined ? db.delete(name) : db.put(name, value))
         if (random.chance(0.1)) await db.flush()
       }
@@ -39,11 +40,11 @@ describe('reads of a transaction', () => {
         const dice = random.next()
         if (dice < 0.3) {
           const name = key()
-          model.apply([{ key: name, value: `own ${step}` }])
+          model.set(name, `own ${step}`)
           await tx.put(name, `own ${step}`)
         } else if (dice < 0.4) {
           const name = key()
-          model.apply([{ key: name, value: undefined }])
+          model.delete(name)
           await tx.delete(name)
         } else if (dice < 0.55) {
           const name = key()
@@ -59,7 +60,7 @@ describe('reads of a transaction', () => {
           if (random.chance(0.2)) bounds.prefix = key().slice(0, random.below(3))
           if (random.chance(0.5)) bounds.reverse = true
           if (random.chance(0.3)) bounds.limit = random.below(20)
-          expect(await scanOf(tx, bounds, random.chance(0.5)), JSON.stringify(bounds)).toEqual(model.scan(bounds))
+          expect(await scanOf(tx, bounds, random.chance(0.5)), JSON.stringify(bounds)).toEqual(scanState(model, bounds))
         }
       }
       await tx.rollback()

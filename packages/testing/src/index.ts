@@ -6,7 +6,7 @@ export { DEFAULT_BUCKET, type S3ServerKind, s3TestServer, type S3TestServer } fr
 export { missingServerLine, type S3ServerSource, type S3ServerWish, serverSources } from './s3-server/server-choice.ts'
 export { type RunningS3Server, startS3Server } from './s3-server/start-s3-server.ts'
 export { driveModel, type DriveOptions, type ModelSemantics, type ModelSubject } from './model/drive-model.ts'
-export { ModelDatabase, type ModelBounds, type ModelEntry, type ModelKeyspace, type ModelMoment } from './model/model-database.ts'
+export { ModelDatabase, type ModelBounds, type ModelEntry, type ModelKeyspace, type ModelMoment, scanState } from './model/model-database.ts'
 export type { ModelOperation, PointOperation, RangeDelete } from './model/model-operation.ts'
 export { ModelMismatch } from './model/model-reads.ts'
 export { writeAsBatch } from './model/write-operations.ts'

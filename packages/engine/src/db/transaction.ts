@@ -207,7 +207,7 @@ export class Transaction {
     this.#state = 'committing'
     this.#endReads()
     try {
-      await commitTransaction(writes, work, durability, signal, onTaken)
+      await this.#engine.keyspaceMemory.explained(commitTransaction(writes, work, durability, signal, onTaken))
       this.#end('committed')
       writes.transactions.committed++
     } catch (error) {

@@ -83,7 +83,8 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       this.#key.load(key)
       const bytes = valueBytes(operand)
       this.#checkOperand(this.#name, bytes)
-      return this.explained(this.#apply(EntryKind.merge, bytes, options, undefined))
+      // Not acknowledged before a manifest says what operands mean.
+      return this.slot.engine.keyspaceMemory.explained(this.#apply(EntryKind.merge, bytes, options, undefined))
     })
   }
 
@@ -97,7 +98,7 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
       const written = hasLimits(options)
         ? this.#writeLimited(operations, batch.size, options)
         : this.slot.engine.writes.write(operations, batch.size, options?.durability, undefined)
-      return batch.hasMerges ? this.explained(written) : written
+      return batch.hasMerges ? this.slot.engine.keyspaceMemory.explained(written) : written
     })
   }
 
@@ -158,13 +159,6 @@ export abstract class WriteCalls extends ReadCalls<Engine> {
     return limitedCheckedWrite('the write', options, settings.clock, (signal, onTaken) =>
       writeConditionally(writes, reads, { ...write, signal, onTaken }),
     )
-  }
-
-  /** Operands are not acknowledged before a manifest says what they mean. */
-  protected explained(written: Promise<void>): Promise<void> {
-    const { engine } = this.slot
-    const remembered = engine.keyspaceMemory.remembered()
-    return remembered === undefined ? written : engine.withMemory(written, remembered)
   }
 
   #checkOperands(operations: Uint8Array): void {

@@ -122,7 +122,7 @@ export class Engine implements ReadHost {
     this.tables = tables
     this.snapshots = parts.snapshots
     this.keyspaces = parts.keyspaces
-    this.keyspaceMemory = new KeyspaceMemory({ ...parts, hasLog: parts.log !== undefined, signal: this.#abort.signal })
+    this.keyspaceMemory = new KeyspaceMemory({ ...parts, hasLog: parts.log !== undefined, onFenced: (error) => this.fail(error), signal: this.#abort.signal })
     this.#time = parts.time
     this.gc = parts.gc
     this.origins = parts.origins
@@ -300,11 +300,6 @@ export class Engine implements ReadHost {
     if (this.versions.current.flushedSeq >= seq) return
     this.writes.seal()
     await this.#flusher.flushed(seq)
-  }
-
-  /** A write of operands that a manifest must be able to explain before anybody relies on them. */
-  async withMemory(written: Promise<void>, remembered: Promise<void>): Promise<void> {
-    await Promise.all([written, this.#asOwner(remembered)])
   }
 
   async compactRange(range: KeyRange): Promise<void> {

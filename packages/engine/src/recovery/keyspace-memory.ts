@@ -1,3 +1,4 @@
+import { isMoraineError } from '@moraine/base'
 import type { KeyspaceRecord } from '../manifest/keyspace-record.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Keyspaces } from '../table/keyspaces.ts'
@@ -12,22 +13,39 @@ export class KeyspaceMemory {
   readonly #versions: VersionSet
   readonly #hasLog: boolean
   readonly #signal: AbortSignal
+  readonly #onFenced: (error: unknown) => void
   #remembered: readonly KeyspaceRecord[]
   #under: { readonly records: readonly KeyspaceRecord[]; readonly way: Promise<void> } | undefined
 
   /** What is declared by now stands in the manifest that the engine begins with. */
-  constructor(parts: { readonly keyspaces: Keyspaces; readonly versions: VersionSet; readonly hasLog: boolean; readonly signal: AbortSignal }) {
+  constructor(parts: {
+    readonly keyspaces: Keyspaces
+    readonly versions: VersionSet
+    readonly hasLog: boolean
+    readonly onFenced: (error: unknown) => void
+    readonly signal: AbortSignal
+  }) {
     this.#keyspaces = parts.keyspaces
     this.#versions = parts.versions
     this.#hasLog = parts.hasLog
     this.#signal = parts.signal
+    this.#onFenced = parts.onFenced
     this.#remembered = parts.keyspaces.records
   }
 
-  /** Resolves when everything declared so far is remembered; undefined when it is. */
-  remembered(): Promise<void> | undefined {
+  /** A write of operands, which is acknowledged when everything declared so far is remembered as well. */
+  explained(written: Promise<void>): Promise<void> {
     const { records } = this.#keyspaces
-    if (records === this.#remembered || !this.#hasLog) return undefined
+    if (records === this.#remembered || !this.#hasLog) return written
+    const way = this.#remember(records).catch((error: unknown) => {
+      // Perhaps the first to notice the new owner.
+      if (isMoraineError(error, 'FENCED')) this.#onFenced(error)
+      throw error
+    })
+    return Promise.all([written, way]).then(() => {})
+  }
+
+  #remember(records: readonly KeyspaceRecord[]): Promise<void> {
     if (this.#under?.records !== records) {
       const publish = (): void => {
         this.#remembered = records

@@ -31,6 +31,7 @@ function assemble({ keys, tombstones, targetSizeBytes = Number.POSITIVE_INFINITY
     enveloped: false,
     isBottommost: () => bottommost,
     isRangeBottommost: () => bottommost,
+    separator: undefined,
     pause: () => undefined,
   })
   const value = new Uint8Array(100)

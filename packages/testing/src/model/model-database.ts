@@ -82,21 +82,12 @@ export class ModelDatabase {
   }
 
   scan(keyspace: string, bounds: ModelBounds, at: ModelMoment): ModelEntry[] {
-    const { gte, gt, lt, lte, prefix, reverse, limit } = bounds
-    const matching: ModelEntry[] = []
+    const state = new Map<string, string>()
     for (const [key, versions] of this.#keysOf(keyspace)) {
-      const matches =
-        (gte === undefined || key >= gte) &&
-        (gt === undefined || key > gt) &&
-        (lt === undefined || key < lt) &&
-        (lte === undefined || key <= lte) &&
-        (prefix === undefined || key.startsWith(prefix))
-      const value = matches ? this.#valueOf(keyspace, versions, at) : undefined
-      if (value !== undefined) matching.push([key, value])
+      const value = this.#valueOf(keyspace, versions, at)
+      if (value !== undefined) state.set(key, value)
     }
-    matching.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
-    if (reverse === true) matching.reverse()
-    return limit === undefined ? matching : matching.slice(0, limit)
+    return scanState(state, bounds)
   }
 
   /** Forgets every write after `sequence`: what a crash may do to writes that were not durable. */
@@ -157,6 +148,22 @@ export class ModelDatabase {
   #keysOf(keyspace: string): ModelKeys {
     return this.#keys.get(keyspace) as ModelKeys
   }
+}
+
+/** What a scan of a plain map gives. */
+export function scanState(state: ReadonlyMap<string, string>, bounds: ModelBounds): ModelEntry[] {
+  const { gte, gt, lt, lte, prefix, reverse, limit } = bounds
+  const matching = [...state].filter(
+    ([key]) =>
+      (gte === undefined || key >= gte) &&
+      (gt === undefined || key > gt) &&
+      (lt === undefined || key < lt) &&
+      (lte === undefined || key <= lte) &&
+      (prefix === undefined || key.startsWith(prefix)),
+  )
+  matching.sort(([a], [b]) => (a < b ? -1 : a > b ? 1 : 0))
+  if (reverse === true) matching.reverse()
+  return limit === undefined ? matching : matching.slice(0, limit)
 }
 
 function tombstone(sequence: number): ModelVersion {

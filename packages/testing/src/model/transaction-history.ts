@@ -1,5 +1,5 @@
 import type { IsolationLevel } from 'moraine'
-import { type ModelBounds, ModelDatabase, type ModelEntry } from './model-database.ts'
+import { type ModelBounds, type ModelEntry, scanState } from './model-database.ts'
 
 /** A key that is put, or deleted when there is no value; or a range of keys that is deleted. */
 export type RecordedChange =
@@ -74,7 +74,7 @@ export class TransactionHistory {
       else if (step.kind === 'get') {
         if (step.found !== state.get(step.key)) return `get(${step.key}) gave ${step.found}, not ${state.get(step.key)}`
       } else {
-        const all = new ModelDatabase().scan(step.bounds, state)
+        const all = scanState(state, step.bounds)
         const wanted = step.ranOut ? all : all.slice(0, step.delivered.length)
         if (JSON.stringify(step.delivered) !== JSON.stringify(wanted)) {
           return `scan(${JSON.stringify(step.bounds)}) gave ${JSON.stringify(step.delivered)}, not ${JSON.stringify(wanted)}`
@@ -120,7 +120,7 @@ function changes(change: RecordedChange, key: string): boolean {
 /** Whether what a scan gave says anything about a key. */
 function isKnown({ bounds, delivered, ranOut }: RecordedStep & { kind: 'scan' }, key: string): boolean {
   const { limit, ...range } = bounds
-  if (new ModelDatabase().scan(range, new Map([[key, '']])).length === 0) return false
+  if (scanState(new Map([[key, '']]), range).length === 0) return false
   if (ranOut && (limit === undefined || delivered.length < limit)) return true
   const last = delivered.at(-1)?.[0]
   if (last === undefined) return false
