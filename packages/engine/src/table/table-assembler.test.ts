@@ -10,7 +10,7 @@ import type { BuiltTable } from './built-table.ts'
 import { TableAssembler } from './table-assembler.ts'
 
 const bytes = (text: string, keyspace = ''): Uint8Array => storedKey(keyspacePrefix(keyspace), new Uint8Array(Buffer.from(text)))
-const WRITER = { blockSizeBytes: 1024, restartInterval: 16, compression: 'none', filterBitsPerKey: 10, checksumType: 1 } as unknown as SstWriterSettings
+const WRITER: SstWriterSettings = { blockSizeBytes: 1024, restartInterval: 16, compression: 'none', filterBitsPerKey: 10, createdAtMs: 0, databaseId: 'db', engineVersion: '0.0.0', userProperties: {} }
 
 interface Given {
   readonly keys: readonly Uint8Array[]
