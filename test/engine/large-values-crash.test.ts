@@ -122,14 +122,14 @@ describe('a database with blob files against the model', () => {
   test('in a folder', async () => {
     const root = join(folder, 'bucket')
     const make = (): ObjectStore => new FileObjectStore({ root, fsync: false })
-    await expect(drive(4, 400, 'local', settings, make)).resolves.toBeUndefined()
+    await expect(drive(6, 400, 'local', settings, make)).resolves.toBeUndefined()
     await nothingLeft(make())
   })
 
   test('tiered, without threads', async () => {
     const store = new MemoryObjectStore()
     const tiered: OpenOptions = { ...settings, compaction: 'tiered', workerThreads: 0 }
-    await expect(drive(5, 1200, 'local', tiered, () => store)).resolves.toBeUndefined()
+    await expect(drive(7, 1200, 'local', tiered, () => store)).resolves.toBeUndefined()
     await nothingLeft(store)
   })
 })

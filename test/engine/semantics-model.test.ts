@@ -10,7 +10,7 @@ import { open, type OpenOptions, type WalOption } from 'moraine'
 import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { SMALL } from './subject.ts'
 
-const SEEDS = Number(process.env['MORAINE_MODEL_SEEDS'] ?? 36)
+const SEEDS = Number(process.env['MORAINE_MODEL_SEEDS'] ?? 30)
 const FIRST_SEED = Number(process.env['MORAINE_MODEL_FIRST_SEED'] ?? 1)
 const STEPS = Number(process.env['MORAINE_MODEL_STEPS'] ?? 160)
 /** Seeds of one test: a test costs more than a seed. */
