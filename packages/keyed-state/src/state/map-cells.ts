@@ -1,0 +1,236 @@
+import { MoraineError } from '@moraine/base'
+import { type Codec, describe } from '../codec/codec.ts'
+import type { Namespace } from '../codec/namespace-codec.ts'
+import { mapEntryKey } from '../state-key/state-key.ts'
+import type { ValueFormat } from '../ttl/value-format.ts'
+import { Cell, type CellHome } from './cell.ts'
+import { CellCalls } from './cell-calls.ts'
+import type { StateHost } from './state-host.ts'
+import { deletePrefix, scanEntries, type ScannedState } from './state-scan.ts'
+
+/** The entries of one map that are in memory. */
+interface MapOwner<T> {
+  readonly token: unknown
+  readonly spaced: boolean
+  /** What the keys of its entries begin with. */
+  readonly prefix: Uint8Array
+  readonly cells: Map<unknown, Cell<T>>
+  /** Clears under way. */
+  readonly clears: Set<MapClear>
+  /** Calls on the map as a whole that are under way. */
+  users: number
+}
+
+/** Keys that have been looked at since the clear began: they take care of themselves. */
+interface MapClear {
+  readonly touched: Set<string>
+  done: Promise<void>
+}
+
+interface MapToken<T> {
+  readonly owner: MapOwner<T>
+  readonly entry: unknown
+}
+
+/** The cells of a map state, entry by entry, and the calls on them. */
+export class MapCells<Key, MapKey, T> implements CellHome<T> {
+  readonly stateName: string
+  readonly stateId: number
+  readonly format: ValueFormat<T>
+  readonly host: StateHost<Key>
+  readonly calls: CellCalls
+  readonly #mapKeys: Codec<MapKey>
+  readonly #scanned: ScannedState
+  readonly #plain = new Map<unknown, MapOwner<T>>()
+  readonly #spaced = new Map<unknown, MapOwner<T>>()
+
+  constructor(host: StateHost<Key>, scanned: ScannedState) {
+    this.host = host
+    this.stateName = scanned.stateName
+    this.stateId = scanned.stateId
+    this.format = scanned.format as ValueFormat<T>
+    this.#mapKeys = scanned.mapKeyCodec as Codec<MapKey>
+    this.#scanned = scanned
+    this.calls = new CellCalls(host as StateHost<unknown>)
+  }
+
+  get scanned(): ScannedState & { readonly home: object } {
+    return { ...this.#scanned, home: this }
+  }
+
+  forget(cell: Cell<T>): void {
+    const { owner, entry } = cell.token as MapToken<T>
+    owner.cells.delete(entry)
+    this.#release(owner)
+  }
+
+  call<R>(key: Key, namespace: Namespace | undefined, mapKey: MapKey, operation: (cell: Cell<T>) => R): Promise<R> {
+    try {
+      if (this.host.gate.isOpen) {
+        const cell = this.#findOwner(key, namespace)?.cells.get(this.#entryToken(mapKey))
+        if (cell?.ready === true) {
+          cell.used = true
+          return Promise.resolve(operation(cell))
+        }
+      }
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.calls.whenReady(() => this.#locate(key, namespace, mapKey), operation)
+  }
+
+  /** Removes all entries. Calls made after this one see none of them, even while it still deletes. */
+  async clear(key: Key, namespace: Namespace | undefined): Promise<void> {
+    const { gate, cache, writer } = this.host
+    await gate.entered()
+    const owner = this.#use(key, namespace)
+    const clear: MapClear = { touched: new Set(), done: Promise.resolve() }
+    try {
+      await this.#whenFree(owner)
+      for (const cell of owner.cells.values()) {
+        cache.beforeChange(cell)
+        cell.value = undefined
+        cell.bytes = undefined
+        clear.touched.add(latin1(cell.key))
+      }
+      owner.clears.add(clear)
+      clear.done = writer
+        .flush()
+        .then(() => deletePrefix(this.host, owner.prefix, (engineKey) => clear.touched.has(latin1(engineKey))))
+        .then(() => writer.flush())
+      await clear.done
+    } finally {
+      owner.clears.delete(clear)
+      this.#unuse(owner)
+    }
+  }
+
+  /** The entries in the order of their encoded keys, as they are when the first one is asked for. */
+  async *entries(key: Key, namespace: Namespace | undefined): AsyncGenerator<[MapKey, T]> {
+    const prefix = await this.#settled(key, namespace)
+    const source = scanEntries(this.host.db, this.host.keys, this.#scanned, prefix)
+    for await (const entries of source) {
+      for (const { mapKey, value } of entries) {
+        if (!this.format.refreshOnRead) {
+          yield [mapKey as MapKey, value as T]
+          continue
+        }
+        // A read that prolongs lives goes the way of all reads.
+        const present = await this.call(key, namespace, mapKey as MapKey, (cell) => this.calls.lend(cell))
+        if (present !== undefined) yield [mapKey as MapKey, present]
+      }
+    }
+  }
+
+  /** Writes what has changed of a map, and returns what its keys begin with. */
+  async #settled(key: Key, namespace: Namespace | undefined): Promise<Uint8Array> {
+    const { gate, cache, writer } = this.host
+    await gate.entered()
+    const owner = this.#use(key, namespace)
+    try {
+      await this.#whenFree(owner)
+      for (const cell of owner.cells.values()) cache.writeBack(cell)
+      const clears = [...owner.clears].map(({ done }) => done)
+      if (clears.length > 0) await Promise.all(clears)
+    } finally {
+      this.#unuse(owner)
+    }
+    await writer.flush()
+    return owner.prefix
+  }
+
+  /** Resolves when calls on entries that were made before have run. */
+  async #whenFree(owner: MapOwner<T>): Promise<void> {
+    for (;;) {
+      const busy = [...owner.cells.values()].filter((cell) => !cell.ready || cell.waiting !== undefined)
+      if (busy.length === 0) return
+      await Promise.all(busy.map((cell) => this.calls.whenFree(cell)))
+    }
+  }
+
+  #locate(key: Key, namespace: Namespace | undefined, mapKey: MapKey): Cell<T> {
+    const owner = this.#owner(key, namespace)
+    let entry: unknown
+    try {
+      entry = this.#entryToken(mapKey)
+      const found = owner.cells.get(entry)
+      if (found !== undefined) {
+        found.used = true
+        return found
+      }
+      const cell = new Cell<T>(this, { owner, entry } satisfies MapToken<T>, mapEntryKey(owner.prefix, this.#encode(mapKey)))
+      owner.cells.set(entry, cell)
+      if (owner.clears.size > 0) this.#bornCleared(owner, cell)
+      else this.calls.load(cell)
+      return cell
+    } finally {
+      this.#release(owner)
+    }
+  }
+
+  /** An entry that is asked for while a clear runs: there is none, and what the database may still have goes first. */
+  #bornCleared(owner: MapOwner<T>, cell: Cell<T>): void {
+    for (const { touched } of owner.clears) touched.add(latin1(cell.key))
+    this.host.writer.delete(cell.key)
+    this.host.cache.admit(cell)
+    this.calls.fill(cell, undefined)
+  }
+
+  #findOwner(key: Key, namespace: Namespace | undefined): MapOwner<T> | undefined {
+    const { keys } = this.host
+    return namespace === undefined ? this.#plain.get(keys.token(key)) : this.#spaced.get(keys.spacedToken(key, namespace))
+  }
+
+  #owner(key: Key, namespace: Namespace | undefined): MapOwner<T> {
+    const found = this.#findOwner(key, namespace)
+    if (found !== undefined) return found
+    const { keys } = this.host
+    const spaced = namespace !== undefined
+    const token = spaced ? keys.spacedToken(key, namespace) : keys.token(key)
+    const owner: MapOwner<T> = { token, spaced, prefix: keys.stateKey(this.stateId, key, namespace), cells: new Map(), clears: new Set(), users: 0 }
+    const owners = spaced ? this.#spaced : this.#plain
+    owners.set(token, owner)
+    return owner
+  }
+
+  /** Begins a call on the map as a whole. */
+  #use(key: Key, namespace: Namespace | undefined): MapOwner<T> {
+    const owner = this.#owner(key, namespace)
+    owner.users++
+    this.host.gate.begin()
+    return owner
+  }
+
+  #unuse(owner: MapOwner<T>): void {
+    owner.users--
+    this.host.gate.end()
+    this.#release(owner)
+  }
+
+  /** Forgets a map of which nothing is in memory. */
+  #release(owner: MapOwner<T>): void {
+    if (owner.cells.size > 0 || owner.users > 0) return
+    const owners = owner.spaced ? this.#spaced : this.#plain
+    if (owners.get(owner.token) === owner) owners.delete(owner.token)
+  }
+
+  #entryToken(mapKey: MapKey): unknown {
+    return this.#mapKeys.scalar === true ? mapKey : latin1(this.#encode(mapKey))
+  }
+
+  #encode(mapKey: MapKey): Uint8Array {
+    try {
+      return this.#mapKeys.encode(mapKey)
+    } catch (cause) {
+      throw new MoraineError(
+        'INVALID',
+        `${describe(mapKey)} is no map key of state '${this.stateName}', whose key codec is '${this.#mapKeys.name}': ${(cause as Error).message}`,
+        { cause },
+      )
+    }
+  }
+}
+
+function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+}

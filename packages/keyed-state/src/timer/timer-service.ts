@@ -1,0 +1,264 @@
+import { type Clock, MoraineError, SerialQueue, timeSlices, type Timer as ClockTimer } from '@moraine/base'
+import { decodeNamespace } from '../codec/namespace-codec.ts'
+import { encodeFloat64 } from '../codec/number-codecs.ts'
+import { namespaceBytes } from '../state/key-space.ts'
+import { currentContext, OperationContext } from '../state/operation-context.ts'
+import type { StateHost } from '../state/state-host.ts'
+import { parseTimerKey, statePrefix, timerKey, TimerStateId } from '../state-key/state-key.ts'
+import { timeOf, type ScanTimers } from './group-timers.ts'
+import { checkTime, checkTimer, type Timer, type TimerDomain, type TimerHandler } from './timer.ts'
+import { TimerQueue } from './timer-queue.ts'
+
+const DONE: Promise<void> = Promise.resolve()
+const EMPTY = new Uint8Array(0)
+const MOST_DELAY_MS = 60_000
+
+/** Which domains have ever had a timer: what a checkpoint knows of timers without looking. */
+export interface StoredTimers {
+  readonly event: boolean
+  readonly processing: boolean
+}
+
+export interface TimerServiceOptions {
+  readonly clock: Clock
+  /** How long the clock of processing time may stand still or jump before somebody looks, milliseconds. */
+  readonly mostDelayMs?: number | undefined
+  readonly stored: StoredTimers
+  /** What a handler that nobody waits for failed with. */
+  readonly onError: (error: unknown) => void
+}
+
+/**
+ * The timers of a backend. They stand in the database, ordered by time within each key group; in memory are the earliest of
+ * each group. They fire one after another, in the order of time, then of encoded key and namespace, over all groups.
+ *
+ * A timer is taken out right before its handler runs, and put back when the handler fails, so that it fires again with the
+ * next advance. One that is registered for a time that has passed fires with the next advance, or with the one under way.
+ */
+export class TimerService<Key> {
+  readonly #host: StateHost<Key>
+  readonly #options: TimerServiceOptions
+  readonly #queues: Readonly<Record<TimerDomain, TimerQueue>>
+  readonly #turns = new SerialQueue()
+  readonly #used: { event: boolean; processing: boolean }
+  #handler: TimerHandler<Key> | undefined
+  #alarm: ClockTimer | undefined
+  #alarmAt = Number.POSITIVE_INFINITY
+  #stopped = new AbortController()
+
+  constructor(host: StateHost<Key>, options: TimerServiceOptions) {
+    this.#host = host
+    this.#options = options
+    this.#used = { ...options.stored }
+    this.#queues = {
+      event: new TimerQueue(TimerStateId.event, host.keys.groups, !options.stored.event),
+      processing: new TimerQueue(TimerStateId.processing, host.keys.groups, !options.stored.processing),
+    }
+  }
+
+  /** Sets what timers fire into; due timers wait until there is something. */
+  onTimer(handler: TimerHandler<Key>): void {
+    if (typeof handler !== 'function') throw new MoraineError('INVALID', 'onTimer takes a function')
+    this.#handler = handler
+    if (this.#used.processing) this.#wakeAt(Number.NEGATIVE_INFINITY)
+  }
+
+  /** Registers a timer; one that is there already stays. INVALID for a key that is not held here. */
+  register(timer: Timer<Key>): Promise<void> {
+    return this.#change('timers.register', timer, (group, key) => {
+      this.#used[timer.domain] = true
+      this.#host.writer.put(key, EMPTY)
+      this.#queues[timer.domain].register(group, key)
+      if (timer.domain === 'processing') this.#wakeAt(timer.time)
+    })
+  }
+
+  /** Deletes a timer; deleting what is not there is fine. */
+  delete(timer: Timer<Key>): Promise<void> {
+    return this.#change('timers.delete', timer, (group, key) => {
+      this.#host.writer.delete(key)
+      this.#queues[timer.domain].delete(group, key)
+    })
+  }
+
+  /** Moves the watermark and fires what is due; resolves when all handlers have ended. */
+  advanceWatermark(ms: number): Promise<void> {
+    return this.#advance('advanceWatermark', 'event', ms, () => this.#host.time.advanceWatermark(ms))
+  }
+
+  /** Fires what is due by the clock, or by `ms` when that is later; happens by itself as time goes by. */
+  advanceProcessingTime(ms?: number): Promise<void> {
+    const { time } = this.#host
+    return this.#advance('advanceProcessingTime', 'processing', ms ?? Math.floor(time.processingMs), () => {
+      if (ms !== undefined) time.advanceProcessing(ms)
+    })
+  }
+
+  stored(): StoredTimers {
+    return { ...this.#used }
+  }
+
+  /** No timer fires by itself from now on. */
+  stop(): void {
+    this.#alarm?.cancel()
+    this.#stopped.abort()
+  }
+
+  #change(call: string, timer: Timer<Key>, change: (group: number, key: Uint8Array) => void): Promise<void> {
+    const { gate } = this.#host
+    try {
+      checkTimer(call, timer)
+      const { group, key } = this.#encode(timer)
+      if (gate.isOpen) {
+        change(group, key)
+        return DONE
+      }
+      return gate.entered().then(() => change(group, key))
+    } catch (error) {
+      return Promise.reject(error)
+    }
+  }
+
+  #advance(call: string, domain: TimerDomain, ms: number, move: () => void): Promise<void> {
+    try {
+      checkTime(call, ms)
+      this.#host.gate.ensureOpen()
+      if (currentContext(this.#host.gate) !== undefined) {
+        throw new MoraineError('INVALID', `${call} is called inside a handler or an update() and would wait for itself: call it from outside`)
+      }
+    } catch (error) {
+      return Promise.reject(error)
+    }
+    return this.#turns.run(async () => {
+      await this.#ensureHandler(call, domain, ms)
+      await this.#host.gate.entered()
+      move()
+      await this.#fireDue(domain)
+      if (domain === 'processing') this.#wakeAtHead()
+    })
+  }
+
+  /** INVALID, before time has moved, when there is something to fire and nobody to fire it into. */
+  async #ensureHandler(call: string, domain: TimerDomain, ms: number): Promise<void> {
+    if (this.#handler !== undefined) return
+    await this.#load(domain)
+    const head = this.#queues[domain].peek()
+    if (head === undefined || timeOf(head) > ms) return
+    throw new MoraineError('INVALID', `${call}: timers are due, and there is no handler: set one with timers.onTimer first`)
+  }
+
+  async #fireDue(domain: TimerDomain): Promise<void> {
+    const { time } = this.#host
+    const queue = this.#queues[domain]
+    const pause = timeSlices(this.#options.clock, this.#stopped.signal)
+    for (;;) {
+      if (!queue.isKnown) await this.#load(domain)
+      const head = queue.peek()
+      const limit = domain === 'event' ? time.watermark : time.processingMs
+      if (head === undefined || limit === undefined || timeOf(head) > limit || this.#handler === undefined) return
+      await this.#fire(domain, head)
+      await pause()
+    }
+  }
+
+  /** Fires one timer, unless a call that was admitted before has taken it away. */
+  #fire(domain: TimerDomain, key: Uint8Array): Promise<void> {
+    const { gate, writer } = this.#host
+    const queue = this.#queues[domain]
+    return new Promise((resolve, reject) => {
+      gate.enter({
+        run: () => {
+          if (queue.peek() !== key) return resolve()
+          gate.begin()
+          const { group } = parseTimerKey(key)
+          writer.delete(key)
+          queue.delete(group, key)
+          this.#handle(domain, key)
+            .catch((error: unknown) => {
+              writer.put(key, EMPTY)
+              queue.register(group, key)
+              throw error
+            })
+            .finally(() => gate.end())
+            .then(resolve, reject)
+        },
+        fail: reject,
+      })
+    })
+  }
+
+  async #handle(domain: TimerDomain, key: Uint8Array): Promise<void> {
+    const timer = this.#decode(domain, key)
+    const context = new OperationContext(this.#host.gate, 'handler')
+    try {
+      await context.run(() => this.#handler?.(timer))
+    } finally {
+      context.active = false
+    }
+  }
+
+  #load(domain: TimerDomain): Promise<void> {
+    const { db, writer } = this.#host
+    const scan: ScanTimers = async (from, limit) => {
+      await writer.flush()
+      const found: Uint8Array[] = []
+      // The end of the range is that of the group and domain which `from` is in.
+      const prefix = from.slice(0, PREFIX_BYTES)
+      for await (const batch of db.scanBatches({ gte: from, lt: endOf(prefix), limit })) for (const [key] of batch) found.push(key)
+      return found
+    }
+    return this.#queues[domain].load(scan)
+  }
+
+  /** Sees to it that processing timers are looked at when `timeMs` has come. */
+  #wakeAt(timeMs: number): void {
+    if (this.#handler === undefined || this.#stopped.signal.aborted) return
+    if (this.#alarm !== undefined && this.#alarmAt <= timeMs) return
+    this.#alarm?.cancel()
+    this.#alarmAt = timeMs
+    const most = this.#options.mostDelayMs ?? MOST_DELAY_MS
+    const delayMs = Math.min(Math.max(timeMs - this.#host.time.processingMs, 0), most)
+    this.#alarm = this.#options.clock.setTimer(delayMs, () => this.#wake(), { unref: true })
+  }
+
+  #wake(): void {
+    this.#alarm = undefined
+    this.#alarmAt = Number.POSITIVE_INFINITY
+    const head = this.#queues.processing.isKnown ? this.#queues.processing.peek() : undefined
+    // The clock may be slower than the alarm.
+    if (head !== undefined && timeOf(head) > this.#host.time.processingMs) return this.#wakeAt(timeOf(head))
+    this.advanceProcessingTime().catch((error: unknown) => {
+      if (this.#stopped.signal.aborted || this.#host.gate.failure !== undefined) return
+      this.#options.onError(error)
+      this.#wakeAt(this.#host.time.processingMs + RETRY_MS)
+    })
+  }
+
+  #wakeAtHead(): void {
+    const head = this.#queues.processing.peek()
+    if (head !== undefined) this.#wakeAt(timeOf(head))
+  }
+
+  #encode({ key, namespace, time, domain }: Timer<Key>): { group: number; key: Uint8Array } {
+    const { group, bytes } = this.#host.keys.place(key)
+    return { group, key: timerKey(group, TimerStateId[domain], encodeFloat64(time), bytes, namespaceBytes(namespace)) }
+  }
+
+  #decode(domain: TimerDomain, bytes: Uint8Array): Timer<Key> {
+    const { key, namespace } = parseTimerKey(bytes)
+    const { codec } = this.#host.keys
+    return { key: codec.decode(key, codec.version), namespace: decodeNamespace(namespace), time: timeOf(bytes), domain }
+  }
+}
+
+/** A failed handler that nobody waits for is tried again after this long. */
+const RETRY_MS = 1_000
+
+const PREFIX_BYTES: number = statePrefix(0, 0).length
+
+/** The first key behind all that begin with a prefix of a group and a timer state, whose last byte is small. */
+function endOf(prefix: Uint8Array): Uint8Array {
+  const end = prefix.slice()
+  end[end.length - 1] = (end.at(-1) as number) + 1
+  return end
+}
