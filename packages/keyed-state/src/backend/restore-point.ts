@@ -1,16 +1,15 @@
 import { MoraineError } from '@moraine/base'
-import type { Checkpoint, Db, JsonValue } from 'moraine'
+import type { Db, JsonValue } from 'moraine'
 import {
   automaticName,
   type CheckpointRecord,
   decodeRecord,
-  encodeRecord,
-  engineMetadata,
   type ListedCheckpoint,
   RECORD_FORMAT,
   type RestoredSource,
 } from '../checkpoint/checkpoint-record.ts'
 import { listCheckpoints, unknownCheckpoint } from '../checkpoint/checkpointer.ts'
+import { putCheckpoint } from '../checkpoint/put-checkpoint.ts'
 import { DEFAULT_KEY_GROUPS, type KeyGroupRange, sameGroups, spellGroups } from '../key-group/key-group.ts'
 import { CHANGED_KEY, RECORD_KEY } from '../state/engine-writer.ts'
 
@@ -98,13 +97,6 @@ async function create(db: Db, { keyCodec, keyGroups }: RestoreWish): Promise<Res
   }
   await putCheckpoint(db, record)
   return { record, lastNumber: 0, restored: undefined }
-}
-
-/** The record and the engine's checkpoint in one step: whichever state has the one has the other. */
-export function putCheckpoint(db: Db, record: CheckpointRecord): Promise<Checkpoint> {
-  const written = db.put(RECORD_KEY, encodeRecord(record))
-  const taken = db.checkpoint({ name: record.name, metadata: engineMetadata(record.number, undefined) })
-  return written.then(() => taken)
 }
 
 /** INVALID when the database holds anything that is not ours. */

@@ -5,13 +5,29 @@ import { type ByteReader, ByteWriter } from '@moraine/base'
  * byte strings of which one begins with the other, the shorter sorts first.
  */
 export function writeEscaped(writer: ByteWriter, bytes: Uint8Array): void {
-  writer.reserve(bytes.length + 2)
+  const escaped = new Uint8Array(escapedSize(bytes))
+  copyEscaped(escaped, 0, bytes)
+  writer.bytes(escaped)
+}
+
+/** How many bytes `copyEscaped` writes. */
+export function escapedSize(bytes: Uint8Array): number {
+  let size = bytes.length + 2
+  for (let i = 0; i < bytes.length; i++) if (bytes[i] === 0) size++
+  return size
+}
+
+/** Like `writeEscaped`, into an array that has room; returns where it ended. */
+export function copyEscaped(target: Uint8Array, start: number, bytes: Uint8Array): number {
+  let at = start
   for (let i = 0; i < bytes.length; i++) {
     const byte = bytes[i] as number
-    writer.u8(byte)
-    if (byte === 0) writer.u8(0xff)
+    target[at++] = byte
+    if (byte === 0) target[at++] = 0xff
   }
-  writer.u8(0).u8(1)
+  target[at++] = 0
+  target[at++] = 1
+  return at
 }
 
 export function readEscaped(reader: ByteReader): Uint8Array {

@@ -4,6 +4,7 @@ import { type Codec, wrongType } from './codec.ts'
 // when positive, and all bits flipped when negative; both are big-endian.
 
 const scratch = new DataView(new ArrayBuffer(8))
+const scratchBytes = new Uint8Array(scratch.buffer)
 const MAX_INT64 = 2n ** 63n - 1n
 const MIN_INT64 = -(2n ** 63n)
 
@@ -148,8 +149,11 @@ function withSignFlipped(): Uint8Array {
   return copyOfScratch()
 }
 
+/** The bytes one by one: so short an array is made without a native call. */
 function copyOfScratch(): Uint8Array {
-  return new Uint8Array(scratch.buffer.slice(0))
+  const copy = new Uint8Array(8)
+  for (let i = 0; i < 8; i++) copy[i] = scratchBytes[i] as number
+  return copy
 }
 
 function viewOf(bytes: Uint8Array, size: number): DataView {

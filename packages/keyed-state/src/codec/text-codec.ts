@@ -7,8 +7,8 @@ export const utf8: Codec<string> = {
   version: 1,
   scalar: true,
   encode(value) {
-    checkString(value)
-    return utf8Encode(value)
+    if (typeof value !== 'string') throw wrongType('a string', value)
+    return encodeShort(value) ?? encodeAny(value)
   },
   decode: (bytes) => utf8Decode(bytes),
   check: checkString,
@@ -22,4 +22,24 @@ export const utf8: Codec<string> = {
 function checkString(value: unknown): asserts value is string {
   if (typeof value !== 'string') throw wrongType('a string', value)
   if (!value.isWellFormed()) throw new TypeError('the text holds half of a surrogate pair, which UTF-8 cannot carry')
+}
+
+const SHORT = 48
+
+/** Short ASCII, what most keys are, without a native call; undefined for anything else. */
+function encodeShort(value: string): Uint8Array | undefined {
+  const { length } = value
+  if (length > SHORT) return undefined
+  const encoded = new Uint8Array(length)
+  for (let i = 0; i < length; i++) {
+    const code = value.charCodeAt(i)
+    if (code >= 0x80) return undefined
+    encoded[i] = code
+  }
+  return encoded
+}
+
+function encodeAny(value: string): Uint8Array {
+  checkString(value)
+  return utf8Encode(value)
 }

@@ -1,5 +1,5 @@
 import { ByteReader, ByteWriter, murmur3, utf8Encode } from '@moraine/base'
-import { readEscaped, writeEscaped } from '../codec/escaped-bytes.ts'
+import { copyEscaped, escapedSize, readEscaped } from '../codec/escaped-bytes.ts'
 
 /**
  * Every key of the database:
@@ -37,30 +37,29 @@ export function metaKey(name: string): Uint8Array {
   return new ByteWriter(32).bytes(META_PREFIX).bytes(utf8Encode(name)).finish()
 }
 
-const scratch = new ByteWriter(256)
+const HEAD_BYTES: number = GROUP_BYTES + ID_BYTES
 
 /** The key of a value, and what the keys of a map's or list's entries begin with. */
 export function stateKey(group: number, stateId: number, key: Uint8Array, namespace: Uint8Array): Uint8Array {
-  scratch.clear()
-  writeHead(group, stateId)
-  writeEscaped(scratch, key)
-  writeEscaped(scratch, namespace)
-  return scratch.finish()
+  const bytes = new Uint8Array(HEAD_BYTES + escapedSize(key) + escapedSize(namespace))
+  writeHead(bytes, group, stateId)
+  copyEscaped(bytes, copyEscaped(bytes, HEAD_BYTES, key), namespace)
+  return bytes
 }
 
 /** What all keys of (state, key) begin with, whatever their namespace. */
 export function stateKeyPrefix(group: number, stateId: number, key: Uint8Array): Uint8Array {
-  scratch.clear()
-  writeHead(group, stateId)
-  writeEscaped(scratch, key)
-  return scratch.finish()
+  const bytes = new Uint8Array(HEAD_BYTES + escapedSize(key))
+  writeHead(bytes, group, stateId)
+  copyEscaped(bytes, HEAD_BYTES, key)
+  return bytes
 }
 
 /** What all keys of a state in one key group begin with. */
 export function statePrefix(group: number, stateId: number): Uint8Array {
-  scratch.clear()
-  writeHead(group, stateId)
-  return scratch.finish()
+  const bytes = new Uint8Array(HEAD_BYTES)
+  writeHead(bytes, group, stateId)
+  return bytes
 }
 
 /** What all keys of a key group begin with; as the end of a range, the first key beyond the groups before it. */
@@ -80,9 +79,11 @@ export function mapEntryKey(prefix: Uint8Array, mapKey: Uint8Array): Uint8Array 
 export function listElementKey(prefix: Uint8Array, number: number): Uint8Array {
   const key = new Uint8Array(prefix.length + 8)
   key.set(prefix)
-  const view = new DataView(key.buffer, prefix.length)
-  view.setUint32(0, Math.floor(number / 0x1_0000_0000))
-  view.setUint32(4, number)
+  let rest = number
+  for (let at = key.length - 1; at >= prefix.length; at--) {
+    key[at] = rest % 256
+    rest = Math.floor(rest / 256)
+  }
   return key
 }
 
@@ -98,9 +99,9 @@ export interface StateKeyParts {
 /** CORRUPTION when it is no state key. */
 export function parseStateKey(bytes: Uint8Array): StateKeyParts {
   const reader = new ByteReader(bytes, 'a state key')
-  const group = (reader.u8() << 8) | reader.u8()
+  reader.view(HEAD_BYTES)
+  const group = groupOf(bytes)
   const stateId = stateIdAt(bytes)
-  reader.view(ID_BYTES)
   const key = readEscaped(reader)
   const namespace = readEscaped(reader)
   return { group, stateId, key, namespace, restAt: reader.position }
@@ -115,31 +116,37 @@ export function stateIdAt(bytes: Uint8Array): number {
   return new DataView(bytes.buffer, bytes.byteOffset, bytes.length).getUint32(GROUP_BYTES)
 }
 
+/** The key group in any state or timer key. */
+export function groupOf(bytes: Uint8Array): number {
+  return ((bytes[0] as number) << 8) | (bytes[1] as number)
+}
+
 export interface TimerKeyParts {
-  readonly group: number
   readonly time: Uint8Array
   readonly key: Uint8Array
   readonly namespace: Uint8Array
 }
 
 export function timerKey(group: number, stateId: number, time: Uint8Array, key: Uint8Array, namespace: Uint8Array): Uint8Array {
-  scratch.clear()
-  writeHead(group, stateId)
-  scratch.bytes(time)
-  writeEscaped(scratch, key)
-  writeEscaped(scratch, namespace)
-  return scratch.finish()
+  const bytes = new Uint8Array(HEAD_BYTES + time.length + escapedSize(key) + escapedSize(namespace))
+  writeHead(bytes, group, stateId)
+  bytes.set(time, HEAD_BYTES)
+  copyEscaped(bytes, copyEscaped(bytes, HEAD_BYTES + time.length, key), namespace)
+  return bytes
 }
 
 export function parseTimerKey(bytes: Uint8Array): TimerKeyParts {
   const reader = new ByteReader(bytes, 'a timer')
-  const group = (reader.u8() << 8) | reader.u8()
-  reader.view(ID_BYTES)
+  reader.view(HEAD_BYTES)
   const time = reader.bytes(8)
-  return { group, time, key: readEscaped(reader), namespace: readEscaped(reader) }
+  return { time, key: readEscaped(reader), namespace: readEscaped(reader) }
 }
 
-function writeHead(group: number, stateId: number): void {
-  scratch.u8(group >>> 8).u8(group & 0xff)
-  scratch.u8(stateId >>> 24).u8((stateId >>> 16) & 0xff).u8((stateId >>> 8) & 0xff).u8(stateId & 0xff)
+function writeHead(bytes: Uint8Array, group: number, stateId: number): void {
+  bytes[0] = group >>> 8
+  bytes[1] = group
+  bytes[2] = stateId >>> 24
+  bytes[3] = stateId >>> 16
+  bytes[4] = stateId >>> 8
+  bytes[5] = stateId
 }

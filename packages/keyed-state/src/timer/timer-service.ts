@@ -4,8 +4,8 @@ import { encodeFloat64 } from '../codec/number-codecs.ts'
 import { namespaceBytes } from '../state/key-space.ts'
 import { currentContext, OperationContext } from '../state/operation-context.ts'
 import type { StateHost } from '../state/state-host.ts'
-import { parseTimerKey, statePrefix, timerKey, TimerStateId } from '../state-key/state-key.ts'
-import { timeOf, type ScanTimers } from './group-timers.ts'
+import { groupOf, parseTimerKey, statePrefix, timerKey, TimerStateId } from '../state-key/state-key.ts'
+import { type ScanTimers, timeOf } from './group-timers.ts'
 import { checkTime, checkTimer, type Timer, type TimerDomain, type TimerHandler } from './timer.ts'
 import { TimerQueue } from './timer-queue.ts'
 
@@ -156,45 +156,62 @@ export class TimerService<Key> {
       const head = queue.peek()
       const limit = domain === 'event' ? time.watermark : time.processingMs
       if (head === undefined || limit === undefined || timeOf(head) > limit || this.#handler === undefined) return
-      await this.#fire(domain, head)
-      await pause()
+      const firing = this.#host.gate.isOpen ? this.#fire(domain, head) : this.#fireAdmitted(domain, head)
+      if (firing !== undefined) await firing
+      const waiting = pause()
+      if (waiting !== undefined) await waiting
     }
   }
 
-  /** Fires one timer, unless a call that was admitted before has taken it away. */
-  #fire(domain: TimerDomain, key: Uint8Array): Promise<void> {
-    const { gate, writer } = this.#host
-    const queue = this.#queues[domain]
+  #fireAdmitted(domain: TimerDomain, key: Uint8Array): Promise<void> {
     return new Promise((resolve, reject) => {
-      gate.enter({
+      this.#host.gate.enter({
         run: () => {
-          if (queue.peek() !== key) return resolve()
-          gate.begin()
-          const { group } = parseTimerKey(key)
-          writer.delete(key)
-          queue.delete(group, key)
-          this.#handle(domain, key)
-            .catch((error: unknown) => {
-              writer.put(key, EMPTY)
-              queue.register(group, key)
-              throw error
-            })
-            .finally(() => gate.end())
-            .then(resolve, reject)
+          // A call that was admitted before may have taken it away.
+          if (this.#queues[domain].peek() === key) resolve(this.#fire(domain, key))
+          else resolve()
         },
         fail: reject,
       })
     })
   }
 
-  async #handle(domain: TimerDomain, key: Uint8Array): Promise<void> {
+  /** Takes the earliest timer out and runs the handler; a promise when that is not over at once. */
+  #fire(domain: TimerDomain, key: Uint8Array): Promise<void> | undefined {
+    const { gate, writer } = this.#host
+    const queue = this.#queues[domain]
     const timer = this.#decode(domain, key)
-    const context = new OperationContext(this.#host.gate, 'handler')
-    try {
-      await context.run(() => this.#handler?.(timer))
-    } finally {
+    const group = groupOf(key)
+    gate.begin()
+    writer.delete(key)
+    queue.delete(group, key)
+    const context = new OperationContext(gate, 'handler')
+    const end = (failed: boolean): void => {
       context.active = false
+      if (failed) {
+        writer.put(key, EMPTY)
+        queue.register(group, key)
+      }
+      gate.end()
     }
+    let handled: void | Promise<void>
+    try {
+      handled = context.run(() => this.#handler?.(timer))
+    } catch (error) {
+      end(true)
+      return Promise.reject(error)
+    }
+    if (handled === undefined) {
+      end(false)
+      return undefined
+    }
+    return Promise.resolve(handled).then(
+      () => end(false),
+      (error: unknown) => {
+        end(true)
+        throw error
+      },
+    )
   }
 
   #load(domain: TimerDomain): Promise<void> {

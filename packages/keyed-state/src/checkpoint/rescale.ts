@@ -1,0 +1,146 @@
+import { type Clock, isMoraineError, MoraineError, type Random } from '@moraine/base'
+import { clone, type CloneSourceSpec, type Db, type Location, open, type OpenOptions } from 'moraine'
+import type { KeyGroupRange } from '../key-group/key-group.ts'
+import { RECORD_KEY } from '../state/engine-writer.ts'
+import { groupPrefix } from '../state-key/state-key.ts'
+import { listCheckpoints } from './checkpointer.ts'
+import { putCheckpoint } from './put-checkpoint.ts'
+import { type Environment, openCheckpoint, openFollower, readRecord } from './read-checkpoint.ts'
+import { planRescale, type RescaleSource, type RescaleTarget } from './rescale-plan.ts'
+
+/** A database to take state from. */
+export interface RescaleSourceSpec {
+  readonly location: Location
+  /** Id or name; default: the newest completed one. */
+  readonly checkpoint?: string
+}
+
+export interface RescaleOptions {
+  readonly signal?: AbortSignal
+  readonly clock?: Clock
+  readonly random?: Random
+}
+
+/** What became of one target. */
+export interface RescaledTarget {
+  readonly keyGroups: KeyGroupRange
+  /** False when an earlier run had finished it already. */
+  readonly made: boolean
+}
+
+/**
+ * Distributes the state of several databases over others by key groups: target i of n gets the groups from ceil(i * total / n)
+ * to ceil((i + 1) * total / n) - 1, with their timers. Nothing is copied: a target refers to the tables of its sources (see
+ * docs/clones.md). The sources must hold every key group once; they are not changed, and their job should have been stopped,
+ * because what it does after the checkpoints is not in the targets.
+ *
+ * For every target:
+ *
+ *   1. Clone the ranges out of the sources' checkpoints. The target's first manifest has all its state, and no record, because
+ *      that belongs to no key group.
+ *   2. Open it, and write its record together with a checkpoint: one commit. Now it can be opened.
+ *
+ * Between the two it is refused by everything else. When a run is cut off, another one with the same sources, checkpoints and
+ * targets goes on where it stopped, and leaves alone what is finished, also when a job has begun to use it.
+ */
+export async function rescaleKeyedState(
+  sources: readonly (RescaleSourceSpec | Location)[],
+  targets: readonly Location[],
+  options: RescaleOptions = {},
+): Promise<RescaledTarget[]> {
+  if (!Array.isArray(sources) || !Array.isArray(targets)) throw new MoraineError('INVALID', 'rescaleKeyedState takes a list of sources and a list of targets')
+  const { clock, random } = options
+  const environment: Environment = { ...(clock !== undefined && { clock }), ...(random !== undefined && { random }) }
+  const specs = sources.map((source: RescaleSourceSpec | Location): RescaleSourceSpec =>
+    typeof source === 'object' && 'location' in source ? source : { location: source },
+  )
+  const read = await Promise.all(specs.map((spec) => readSource(spec, environment)))
+  const plan = planRescale(read, targets.length)
+  const rescaled: RescaledTarget[] = []
+  for (const [i, target] of plan.entries()) {
+    const { keyGroups } = target.record
+    const made = await makeTarget(target, specs, read, targets[i] as Location, environment, options.signal)
+    rescaled.push({ keyGroups, made })
+  }
+  return rescaled
+}
+
+/** Nothing but the one commit: what is borrowed stays borrowed, which is how an unfinished target is known. */
+const IDLE_ENGINE: OpenOptions = {
+  wal: 'none',
+  createIfMissing: false,
+  workerThreads: 0,
+  level0CompactionTrigger: 1_000,
+  level0StopTrigger: 10_000,
+  levelBaseSizeBytes: 1024 ** 4,
+  compactionTombstonePercent: 0,
+  gcIntervalMs: 0,
+}
+
+async function readSource({ location, checkpoint }: RescaleSourceSpec, environment: Environment): Promise<RescaleSource> {
+  const { reader, checkpointId, record } = await openCheckpoint(location, checkpoint, environment)
+  const { databaseId } = reader.stats()
+  await reader.close()
+  return { databaseId, checkpointId, record }
+}
+
+async function makeTarget(
+  { parts, record }: RescaleTarget,
+  specs: readonly RescaleSourceSpec[],
+  sources: readonly RescaleSource[],
+  location: Location,
+  environment: Environment,
+  signal: AbortSignal | undefined,
+): Promise<boolean> {
+  const found = await lookAt(location, environment)
+  if (found === record.rescale) return false
+  const ranges = parts.map(({ source, first, last }): CloneSourceSpec => ({
+    location: (specs[source] as RescaleSourceSpec).location,
+    checkpoint: (sources[source] as RescaleSource).checkpointId,
+    range: { gte: groupPrefix(first), lt: groupPrefix(last + 1) },
+  }))
+  let refusal: unknown
+  try {
+    await clone(ranges, location, { ...environment, ...(signal !== undefined && { signal }) })
+  } catch (error) {
+    // A run that was cut off after it had opened the target leaves more than a first manifest.
+    if (found !== 'unfinished' || !isMoraineError(error, 'INVALID')) throw error
+    refusal = error
+  }
+  const db = await open(location, { ...IDLE_ENGINE, ...environment })
+  try {
+    if (refusal !== undefined && !(await isUnfinished(db, record.keyGroups))) throw refusal
+    await putCheckpoint(db, record)
+  } finally {
+    await db.close()
+  }
+  return true
+}
+
+/** What is at a target: the plan that it was made by, something unfinished, or (undefined) nothing to speak of. */
+async function lookAt(location: Location, environment: Environment): Promise<string | undefined> {
+  let reader: Awaited<ReturnType<typeof openFollower>>
+  try {
+    reader = await openFollower(location, environment)
+  } catch (error) {
+    // There is no database, or half a clone: `clone` knows what to do with either.
+    if (isMoraineError(error, 'INVALID')) return undefined
+    throw error
+  }
+  try {
+    const record = await readRecord(reader)
+    return record === undefined ? 'unfinished' : record.rescale
+  } finally {
+    await reader.close()
+  }
+}
+
+/** Whether a database is a clone of key groups that nobody has written to. */
+async function isUnfinished(db: Db, { first, last }: KeyGroupRange): Promise<boolean> {
+  if ((await listCheckpoints(db)).length > 0 || (await db.checkpoints()).length > 0 || (await db.get(RECORD_KEY)) !== undefined) return false
+  for await (const _ of db.scan({ lt: groupPrefix(first), limit: 1 })) return false
+  for await (const _ of db.scan({ gte: groupPrefix(last + 1), limit: 1 })) return false
+  if (db.stats().borrowed.length > 0) return true
+  for await (const _ of db.scan({ limit: 1 })) return false
+  return true
+}
