@@ -218,9 +218,9 @@ function headerOf({ content, number }: { content: unknown; number: number }): Sa
 
 async function* numberedLines(lines: Iterable<string> | AsyncIterable<string>): AsyncGenerator<{ content: unknown; number: number }> {
   let number = 0
-  for await (const text of lines) {
+  for await (const given of lines) {
     number++
-    if (typeof text !== 'string') throw badLine(number, 'a string wanted; give the savepoint line by line')
-    if (text.trim() !== '') yield { content: parseLine(text, number), number }
+    if (typeof given !== 'string') throw badLine(number, 'a string wanted; give the savepoint line by line')
+    if (given.trim() !== '') yield { content: parseLine(given, number), number }
   }
 }

@@ -31,31 +31,43 @@ export class CellCalls {
     return cell.ready && this.#host.gate.isOpen
   }
 
-  /** Runs `operation` on the cell that `locate` finds or makes, when it is loaded and its turn has come. */
-  whenReady<T, R>(locate: () => Cell<T>, operation: (cell: Cell<T>) => R | Promise<R>): Promise<R> {
+  /**
+   * Runs `operation` on the cell that `locate` finds or makes, when it is loaded and its turn has come. `inOrder` may put the
+   * call behind others that are not calls on this cell alone.
+   */
+  whenReady<T, R>(
+    locate: () => Cell<T>,
+    operation: (cell: Cell<T>) => R | Promise<R>,
+    inOrder: (start: () => void) => void = (start) => start(),
+  ): Promise<R> {
     const { gate } = this.#host
     return new Promise((resolve, reject) => {
       gate.enter({
         run: () => {
           gate.begin()
+          const context = currentContext(gate)
           const fail = (error: unknown): void => {
             gate.end()
             reject(error)
           }
+          const run = (cell: Cell<T>): void => {
+            try {
+              resolve(operation(cell))
+              gate.end()
+            } catch (error) {
+              fail(error)
+            }
+          }
+          const start = (): void => {
+            try {
+              const cell = locate()
+              this.#queue(cell, { context, run: () => run(cell), fail })
+            } catch (error) {
+              fail(error)
+            }
+          }
           try {
-            const cell = locate()
-            this.#queue(cell, {
-              context: currentContext(gate),
-              run: () => {
-                try {
-                  resolve(operation(cell))
-                  gate.end()
-                } catch (error) {
-                  fail(error)
-                }
-              },
-              fail,
-            })
+            inOrder(start)
           } catch (error) {
             fail(error)
           }
@@ -63,6 +75,61 @@ export class CellCalls {
         fail: reject,
       })
     })
+  }
+
+  /**
+   * Runs `operation` in one step on several cells, at once when all of them are free. Until it has run, no later call on any
+   * of them does.
+   */
+  whenAllReady<T>(locate: () => readonly Cell<T>[], operation: (cells: readonly Cell<T>[]) => void): Promise<void> {
+    const { gate } = this.#host
+    return new Promise((resolve, reject) => {
+      gate.enter({
+        run: () => {
+          gate.begin()
+          this.#holdAll(locate, operation)
+            .finally(() => gate.end())
+            .then(resolve, reject)
+        },
+        fail: reject,
+      })
+    })
+  }
+
+  async #holdAll<T>(locate: () => readonly Cell<T>[], operation: (cells: readonly Cell<T>[]) => void): Promise<void> {
+    const cells = locate()
+    if (cells.every((cell) => cell.ready && cell.waiting === undefined)) return operation(cells)
+    const context = new OperationContext(this.#host.gate, 'update')
+    const held: Cell<T>[] = []
+    // All of them line up at this moment, so that two calls like this never hold what the other one waits for.
+    const turns = cells.map(
+      (cell) =>
+        new Promise<void>((resolve, reject) => {
+          context.waitsFor.add(cell)
+          const run = (): void => {
+            context.waitsFor.delete(cell)
+            cell.ready = false
+            cell.holder = context
+            held.push(cell)
+            resolve()
+          }
+          this.#queue(cell, { context: currentContext(this.#host.gate), run, fail: reject })
+        }),
+    )
+    try {
+      await Promise.all(turns)
+      operation(cells)
+    } finally {
+      context.active = false
+      await Promise.allSettled(turns)
+      for (const cell of held) this.#release(cell)
+    }
+  }
+
+  #release<T>(cell: Cell<T>): void {
+    cell.holder = undefined
+    cell.ready = true
+    this.#runWaiting(cell)
   }
 
   /** The value as a caller may see it; undefined when there is none, or it has expired. */
@@ -130,9 +197,7 @@ export class CellCalls {
       gate.begin()
       return this.#hold(cell, context, change).finally(() => {
         context.active = false
-        cell.holder = undefined
-        cell.ready = true
-        this.#runWaiting(cell)
+        this.#release(cell)
         gate.end()
       })
     })

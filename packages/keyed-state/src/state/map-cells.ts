@@ -19,6 +19,8 @@ interface MapOwner<T> {
   readonly clears: Set<MapClear>
   /** Calls on the map as a whole that are under way. */
   users: number
+  /** Calls that line up behind one on the whole map, which waits for entries to be loaded. */
+  queue: (() => void)[] | undefined
 }
 
 /** Keys that have been looked at since the clear began: they take care of themselves. */
@@ -67,7 +69,8 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
   call<R>(key: Key, namespace: Namespace | undefined, mapKey: MapKey, operation: (cell: Cell<T>) => R): Promise<R> {
     try {
       if (this.host.gate.isOpen) {
-        const cell = this.#findOwner(key, namespace)?.cells.get(this.#entryToken(mapKey))
+        const owner = this.#findOwner(key, namespace)
+        const cell = owner?.queue === undefined ? owner?.cells.get(this.#entryToken(mapKey)) : undefined
         if (cell?.ready === true) {
           cell.used = true
           return Promise.resolve(operation(cell))
@@ -76,17 +79,22 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
     } catch (error) {
       return Promise.reject(error)
     }
-    return this.calls.whenReady(() => this.#locate(key, namespace, mapKey), operation)
+    return this.calls.whenReady(
+      () => this.#locate(key, namespace, mapKey),
+      operation,
+      (start) => {
+        const queue = this.#findOwner(key, namespace)?.queue
+        if (queue === undefined) start()
+        else queue.push(start)
+      },
+    )
   }
 
   /** Removes all entries. Calls made after this one see none of them, even while it still deletes. */
-  async clear(key: Key, namespace: Namespace | undefined): Promise<void> {
-    const { gate, cache, writer } = this.host
-    await gate.entered()
-    const owner = this.#use(key, namespace)
-    const clear: MapClear = { touched: new Set(), done: Promise.resolve() }
-    try {
-      await this.#whenFree(owner)
+  clear(key: Key, namespace: Namespace | undefined): Promise<void> {
+    const { cache, writer } = this.host
+    return this.#onWhole(key, namespace, (owner) => {
+      const clear: MapClear = { touched: new Set(), done: Promise.resolve() }
       for (const cell of owner.cells.values()) {
         cache.beforeChange(cell)
         cell.value = undefined
@@ -94,15 +102,14 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
         clear.touched.add(latin1(cell.key))
       }
       owner.clears.add(clear)
+      const isTouched = (engineKey: Uint8Array): boolean => clear.touched.has(latin1(engineKey))
       clear.done = writer
         .flush()
-        .then(() => deletePrefix(this.host, owner.prefix, (engineKey) => clear.touched.has(latin1(engineKey))))
+        .then(() => deletePrefix(this.host, owner.prefix, isTouched))
         .then(() => writer.flush())
-      await clear.done
-    } finally {
-      owner.clears.delete(clear)
-      this.#unuse(owner)
-    }
+        .finally(() => owner.clears.delete(clear))
+      return clear.done
+    })
   }
 
   /** The entries in the order of their encoded keys, as they are when the first one is asked for. */
@@ -124,28 +131,65 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
 
   /** Writes what has changed of a map, and returns what its keys begin with. */
   async #settled(key: Key, namespace: Namespace | undefined): Promise<Uint8Array> {
-    const { gate, cache, writer } = this.host
-    await gate.entered()
-    const owner = this.#use(key, namespace)
-    try {
-      await this.#whenFree(owner)
-      for (const cell of owner.cells.values()) cache.writeBack(cell)
-      const clears = [...owner.clears].map(({ done }) => done)
-      if (clears.length > 0) await Promise.all(clears)
-    } finally {
-      this.#unuse(owner)
-    }
-    await writer.flush()
-    return owner.prefix
+    const prefix = await this.#onWhole(key, namespace, async (owner) => {
+      for (const cell of owner.cells.values()) this.host.cache.writeBack(cell)
+      await Promise.all([...owner.clears].map(({ done }) => done))
+      return owner.prefix
+    })
+    await this.host.writer.flush()
+    return prefix
   }
 
-  /** Resolves when calls on entries that were made before have run. */
-  async #whenFree(owner: MapOwner<T>): Promise<void> {
-    for (;;) {
-      const busy = [...owner.cells.values()].filter((cell) => !cell.ready || cell.waiting !== undefined)
-      if (busy.length === 0) return
-      await Promise.all(busy.map((cell) => this.calls.whenFree(cell)))
-    }
+  /**
+   * Runs `work`, whose first step needs the whole map: at once when all entries that are in memory are free, else when the
+   * calls on them that were made before have run; those that are made later wait behind it.
+   */
+  #onWhole<R>(key: Key, namespace: Namespace | undefined, work: (owner: MapOwner<T>) => Promise<R>): Promise<R> {
+    const { gate } = this.host
+    return new Promise((resolve, reject) => {
+      gate.enter({
+        run: () => {
+          try {
+            const owner = this.#owner(key, namespace)
+            owner.users++
+            gate.begin()
+            const run = (): void => {
+              let working: Promise<R>
+              try {
+                working = work(owner)
+              } catch (error) {
+                working = Promise.reject(error)
+              }
+              working.finally(() => this.#unuse(owner)).then(resolve, reject)
+            }
+            const start = (): void => this.#whenFree(owner, run)
+            if (owner.queue === undefined) start()
+            else owner.queue.push(start)
+          } catch (error) {
+            reject(error)
+          }
+        },
+        fail: reject,
+      })
+    })
+  }
+
+  #whenFree(owner: MapOwner<T>, run: () => void): void {
+    const busy = [...owner.cells.values()].filter((cell) => !cell.ready || cell.waiting !== undefined)
+    if (busy.length === 0) return run()
+    owner.queue = []
+    // An entry that could not be loaded has told those who asked for it; it is not in memory now.
+    void Promise.allSettled(busy.map((cell) => this.calls.whenFree(cell))).then(() => {
+      run()
+      const queue = owner.queue ?? []
+      owner.queue = undefined
+      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+        // Another call on the whole map waits: the rest lines up behind that one.
+        const waiting = owner.queue as (() => void)[] | undefined
+        if (waiting === undefined) next()
+        else waiting.push(next)
+      }
+    })
   }
 
   #locate(key: Key, namespace: Namespace | undefined, mapKey: MapKey): Cell<T> {
@@ -187,17 +231,9 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
     const { keys } = this.host
     const spaced = namespace !== undefined
     const token = spaced ? keys.spacedToken(key, namespace) : keys.token(key)
-    const owner: MapOwner<T> = { token, spaced, prefix: keys.stateKey(this.stateId, key, namespace), cells: new Map(), clears: new Set(), users: 0 }
+    const owner: MapOwner<T> = { token, spaced, prefix: keys.stateKey(this.stateId, key, namespace), cells: new Map(), clears: new Set(), users: 0, queue: undefined }
     const owners = spaced ? this.#spaced : this.#plain
     owners.set(token, owner)
-    return owner
-  }
-
-  /** Begins a call on the map as a whole. */
-  #use(key: Key, namespace: Namespace | undefined): MapOwner<T> {
-    const owner = this.#owner(key, namespace)
-    owner.users++
-    this.host.gate.begin()
     return owner
   }
 

@@ -78,7 +78,7 @@ export async function settle<Key>(host: StateHost<Key>, belongs: (cell: Cell<unk
   await host.gate.entered()
   host.gate.begin()
   try {
-    for (const cell of [...host.cache.changed()]) if (belongs(cell)) host.cache.writeBack(cell)
+    for (const cell of host.cache.changed()) if (belongs(cell)) host.cache.writeBack(cell)
   } finally {
     host.gate.end()
   }

@@ -53,7 +53,7 @@ export class GroupTimers {
       const found = await scan(from, LOADED)
       const last = found.at(-1)
       // What was registered below the bound meanwhile is in memory already, and earlier than all that was found.
-      this.#held = [...found.reverse(), ...this.#held]
+      this.#held = [...found.toReversed(), ...this.#held]
       this.#bound = found.length < LOADED || last === undefined ? undefined : successor(last)
       const changes = this.#meanwhile
       this.#meanwhile = undefined

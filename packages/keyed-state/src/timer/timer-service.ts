@@ -113,7 +113,7 @@ export class TimerService<Key> {
         change(group, key)
         return DONE
       }
-      return gate.entered().then(() => change(group, key))
+      return new Promise((resolve, reject) => gate.enter({ run: () => resolve(change(group, key)), fail: reject }))
     } catch (error) {
       return Promise.reject(error)
     }
