@@ -1,9 +1,8 @@
 // Invariant: state, timers and source offsets are always of one moment, the moment of a completed checkpoint. One test for each
 // rule that the design states about it.
-import { Deferred, MoraineError } from '@moraine/base'
+import { Deferred, type MoraineError, systemClock, utf8Encode } from '@moraine/base'
 import { json, type KeyedStateBackend, keyGroupOf, openKeyedState, rescaleKeyedState, utf8, valueState } from '@moraine/keyed-state'
 import { FaultyObjectStore, WrappedObjectStore } from '@moraine/object-store'
-import { utf8Encode, systemClock } from '@moraine/base'
 import { clone, MemoryObjectStore } from 'moraine'
 import { describe, expect, test } from 'vitest'
 import { collect, type Job, openJob, states } from './keyed-job.ts'

@@ -78,7 +78,7 @@ export interface BackendSettings<Key> {
 /** INVALID for options that could not work. */
 export function backendSettings<Key>(options: KeyedStateOptions<Key>): BackendSettings<Key> {
   checkOptions('openKeyedState', options, checks as unknown as OptionChecks<KeyedStateOptions<Key>>)
-  checkCodec(options.keyCodec as Codec<never>, 'option keyCodec of openKeyedState')
+  checkCodec(options.keyCodec, 'option keyCodec of openKeyedState')
   if (options.keyGroups !== undefined) checkKeyGroups(options.keyGroups)
   for (const name of ['wal', 'compactionFilter', 'clock', 'random']) {
     if (Object.hasOwn(options.engine ?? {}, name)) throw new MoraineError('INVALID', `'${name}' is no option of the engine here: the backend sets it`)

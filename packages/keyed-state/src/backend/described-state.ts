@@ -34,15 +34,14 @@ export function describedState(stored: readonly StoredState[], asked: string | S
   // Reading needs no more than that: reduce, create and add are never called.
   const kind: Exclude<StateKind, 'reducing' | 'aggregating'> = state.kind === 'reducing' || state.kind === 'aggregating' ? 'value' : state.kind
   if (kind !== 'map') return { ...common, kind } as StateDescriptor
-  return { ...common, kind, keyCodec: codecNamed(name, (state.keyCodec as StoredCodec).name) } as unknown as StateDescriptor
+  return { ...common, kind, keyCodec: codecNamed(name, (state.keyCodec as StoredCodec).name) }
 }
 
 /** The key codec of a database: the one that is given, or one of this package. */
-export function describedKeyCodec(stored: StoredCodec, asked: Codec<never> | undefined): Codec<unknown> {
-  const codec = asked as Codec<unknown> | undefined
-  if (codec === undefined) return codecNamed(undefined, stored.name)
-  if (codec.name === stored.name && codec.version === stored.version) return codec
-  throw new MoraineError('INVALID', `the keys are in codec '${stored.name}' version ${stored.version}, not '${codec.name}' version ${codec.version}`)
+export function describedKeyCodec(stored: StoredCodec, asked: Codec<unknown> | undefined): Codec<unknown> {
+  if (asked === undefined) return codecNamed(undefined, stored.name)
+  if (asked.name === stored.name && asked.version === stored.version) return asked
+  throw new MoraineError('INVALID', `the keys are in codec '${stored.name}' version ${stored.version}, not '${asked.name}' version ${asked.version}`)
 }
 
 function codecNamed(state: string | undefined, name: string): Codec<unknown> {

@@ -19,9 +19,9 @@ export interface ExportSavepointOptions {
   /** Id or name; default: the newest completed checkpoint. */
   readonly checkpoint?: string
   /** Needed when it is none of this package. */
-  readonly keyCodec?: Codec<never>
+  readonly keyCodec?: Codec<unknown>
   /** Needed for states whose codecs are none of this package, and for those that are to be upgraded on the way. */
-  readonly states?: readonly unknown[]
+  readonly states?: readonly StateDescriptor[]
   readonly clock?: Clock
   readonly random?: Random
 }
@@ -40,7 +40,7 @@ export async function* exportSavepoint(location: Location, options: ExportSavepo
     const keys = new KeySpace(describedKeyCodec(record.keyCodec, options.keyCodec), record.keyGroups)
     // As of the checkpoint, not of now: the savepoint says what was there.
     const time = new BackendTime(() => record.time.processingMs ?? 0, record.time)
-    const descriptors = (options.states ?? []) as readonly StateDescriptor[]
+    const descriptors = options.states ?? []
     const described = record.states.map((state) => describedState(record.states, descriptors.find(({ name }) => name === state.name) ?? state.name))
     const states = record.states.map(({ name, kind, keyCodec, ttl }, i): SavepointState => {
       const descriptor = described[i] as StateDescriptor

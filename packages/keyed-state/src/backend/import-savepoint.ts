@@ -30,9 +30,9 @@ import {
 
 export interface ImportSavepointOptions {
   /** Needed when it is none of this package. */
-  readonly keyCodec?: Codec<never>
+  readonly keyCodec?: Codec<unknown>
   /** Needed for states whose codecs are none of this package. */
-  readonly states?: readonly unknown[]
+  readonly states?: readonly StateDescriptor[]
   /**
    * What the new database holds; default: what the savepoint says. The total may differ from the savepoint's; keys of other
    * groups are left out, so that several imports of one savepoint fill several databases.
@@ -110,7 +110,7 @@ class Importer {
     const registered = header.states.map(({ name, version, ...state }): StoredState => ({ ...state, name, id: stateIdOf(name), versions: [version] }))
     this.#stored = new StateRegistry(registered).list()
     if (this.#stored.length !== registered.length) throw badLine(1, 'two states have the same name, or names with the same hash')
-    const descriptors = (options.states ?? []) as readonly StateDescriptor[]
+    const descriptors = options.states ?? []
     for (const { name } of registered) {
       const described = describedState(this.#stored, descriptors.find((descriptor) => descriptor.name === name) ?? name)
       this.#states.set(name, scannedState(described, time))

@@ -105,7 +105,7 @@ export class KeyedStateReader<Key> {
   /** A state by its descriptor, or by its name alone when its codecs are of this package. INVALID when there is none. */
   state<T>(descriptor: ValueDescriptor<T> | ReducingDescriptor<T>): StateReader<Key, T, T, never>
   state<T>(descriptor: ListDescriptor<T>): StateReader<Key, T[], T, never>
-  state<MapKey, T>(descriptor: MapDescriptor<MapKey, T>): StateReader<Key, never, T, MapKey>
+  state<MapKey, T>(descriptor: MapDescriptor<MapKey, T>): StateReader<Key, T, T, MapKey>
   state<In, Acc, Out>(descriptor: AggregatingDescriptor<In, Acc, Out>): StateReader<Key, Out, Acc, never>
   state(name: string): StateReader<Key, unknown, unknown, unknown>
   state(asked: unknown): unknown {
@@ -138,7 +138,7 @@ export class KeyedStateReader<Key> {
   }
 
   #keySpace(record: CheckpointRecord): KeySpace<Key> {
-    const codec = describedKeyCodec(record.keyCodec, this.#options.keyCodec as Codec<never> | undefined) as Codec<Key>
+    const codec = describedKeyCodec(record.keyCodec, this.#options.keyCodec) as Codec<Key>
     return new KeySpace(codec, record.keyGroups)
   }
 

@@ -73,10 +73,10 @@ export class StateReaderHandle<Key, Read, Stored, MapKey> {
   }
 
   /** The value, the elements of a list, or the result of an aggregate; of a map, the value of a map key. */
-  async get(...mapKey: [MapKey] extends [never] ? [] : [mapKey: MapKey]): Promise<Read | Stored | undefined> {
+  async get(mapKey?: MapKey): Promise<Read | undefined> {
     const { kind } = this.#scanned
     if (kind === 'list') return (await this.#list()) as Read
-    if (kind === 'map') return (await this.#read(this.#mapEntry(mapKey[0]))) as Stored | undefined
+    if (kind === 'map') return (await this.#read(this.#mapEntry(mapKey))) as Read | undefined
     const value = await this.#read(this.#prefix())
     if (kind !== 'aggregating' || value === undefined) return value as Read | undefined
     return (this.#descriptor as unknown as AggregatingDescriptor<never, unknown, Read>).result(value)

@@ -34,7 +34,7 @@ export function checkDescriptor(descriptor: StateDescriptor): void {
   checkTtl(descriptor)
 }
 
-export function checkCodec(codec: Codec<never>, what: string): void {
+export function checkCodec(codec: Codec<unknown>, what: string): void {
   const fine =
     (typeof codec === 'object' || typeof codec === 'function') &&
     codec !== null &&

@@ -19,7 +19,7 @@ export interface Upgrade {
   readonly to: number
   upgrade(old: never): unknown
   /** What decodes values of version `from`; default: the state's codec, which is told the version. */
-  readonly codec?: Codec<never>
+  readonly codec?: Codec<unknown>
 }
 
 /** What all kinds of state declare. */
@@ -63,11 +63,11 @@ export type AggregatingDescriptor<In, Acc, Out> = Described<'aggregating', Acc> 
 
 /** Any of them, whatever the types. */
 export type StateDescriptor =
-  | ValueDescriptor<never>
-  | ListDescriptor<never>
-  | MapDescriptor<never, never>
-  | ReducingDescriptor<never>
-  | AggregatingDescriptor<never, never, unknown>
+  | ValueDescriptor<unknown>
+  | ListDescriptor<unknown>
+  | MapDescriptor<unknown, unknown>
+  | ReducingDescriptor<unknown>
+  | AggregatingDescriptor<unknown, unknown, unknown>
 
 /** One value per key and namespace. */
 export function valueState<T>(name: string, options: StateOptions<T>): ValueDescriptor<T> {

@@ -91,7 +91,9 @@ export class CellCache {
   resize<T>(cell: Cell<T>, encodedBytes: number): void {
     const sizeBytes = CELL_BYTES + cell.key.length + 2 * encodedBytes
     if (cell.slot >= 0) this.#bytes += sizeBytes - cell.sizeBytes
+    const grows = sizeBytes > cell.sizeBytes
     cell.sizeBytes = sizeBytes
+    if (grows && this.#isOver) this.#startEviction()
   }
 
   /** To be called before a cell's value or expiry changes, or might. */

@@ -219,14 +219,20 @@ export class CellCalls {
     })
   }
 
-  /** Fetches what the database has for a cell that has just been made. */
+  /** Fetches what the database has for a cell that has just been made. Throws when that is known at once to be unreadable. */
   load<T>(cell: Cell<T>): void {
     const { cache, db } = this.#host
     cache.admit(cell)
     if (!cache.isOverfull) {
       const resident = db.getResident(cell.key)
       if (resident !== undefined) {
-        this.fill(cell, 'value' in resident ? resident.value : undefined)
+        try {
+          this.#decode(cell, 'value' in resident ? resident.value : undefined)
+        } catch (error) {
+          cache.remove(cell)
+          throw error
+        }
+        cell.ready = true
         return
       }
     }
@@ -240,21 +246,28 @@ export class CellCalls {
 
   /** What the database has has arrived. */
   fill<T>(cell: Cell<T>, bytes: Uint8Array | undefined): void {
-    cell.stored = bytes !== undefined
-    if (bytes !== undefined) {
-      const { format, stateName } = cell.home
-      try {
-        const found = format.decode(bytes)
-        cell.value = found?.value
-        if (found !== undefined) cell.expiresAt = found.expiresAt
-      } catch (error) {
-        this.fail(cell, codecFailure('decode', stateName, this.#host.keys.describe(cell.key), format.codec.name, error))
-        return
-      }
-      this.#host.cache.resize(cell, bytes.length)
+    try {
+      this.#decode(cell, bytes)
+    } catch (error) {
+      this.fail(cell, error)
+      return
     }
     cell.ready = true
     this.#runWaiting(cell)
+  }
+
+  #decode<T>(cell: Cell<T>, bytes: Uint8Array | undefined): void {
+    cell.stored = bytes !== undefined
+    if (bytes === undefined) return
+    const { format, stateName } = cell.home
+    try {
+      const found = format.decode(bytes)
+      cell.value = found?.value
+      if (found !== undefined) cell.expiresAt = found.expiresAt
+    } catch (error) {
+      throw codecFailure('decode', stateName, this.#host.keys.describe(cell.key), format.codec.name, error)
+    }
+    this.#host.cache.resize(cell, bytes.length)
   }
 
   fail<T>(cell: Cell<T>, error: unknown): void {
@@ -280,6 +293,8 @@ export class CellCalls {
     cell.value = value
     cell.bytes = bytes
     cell.expiresAt = expiresAt
+    if (bytes !== undefined) this.#host.cache.resize(cell, bytes.length)
+    else if (typeof value === 'string') this.#host.cache.resize(cell, value.length)
   }
 
   #queue<T>(cell: Cell<T>, call: CellCall): void {

@@ -37,7 +37,12 @@ export class KeySpace<Key> {
 
   /** The same with a namespace. */
   spacedToken(key: Key, namespace: Namespace): string {
-    const space = namespaceToken(namespace)
+    let space: string
+    try {
+      space = namespaceToken(namespace)
+    } catch (cause) {
+      throw new MoraineError('INVALID', (cause as Error).message, { cause })
+    }
     return `${space.length}:${space}${String(this.token(key))}`
   }
 

@@ -181,15 +181,19 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
     // An entry that could not be loaded has told those who asked for it; it is not in memory now.
     void Promise.allSettled(busy.map((cell) => this.calls.whenFree(cell))).then(() => {
       run()
-      const queue = owner.queue ?? []
-      owner.queue = undefined
-      for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
-        // Another call on the whole map waits: the rest lines up behind that one.
-        const waiting = owner.queue as (() => void)[] | undefined
-        if (waiting === undefined) next()
-        else waiting.push(next)
-      }
+      this.#runQueue(owner)
     })
+  }
+
+  #runQueue(owner: MapOwner<T>): void {
+    const queue = owner.queue ?? []
+    owner.queue = undefined
+    for (let next = queue.shift(); next !== undefined; next = queue.shift()) {
+      // When another call on the whole map has to wait, the rest lines up behind that one.
+      const behind = owner.queue as (() => void)[] | undefined
+      if (behind === undefined) next()
+      else behind.push(next)
+    }
   }
 
   #locate(key: Key, namespace: Namespace | undefined, mapKey: MapKey): Cell<T> {

@@ -1,5 +1,4 @@
-import type { Codec } from '../codec/codec.ts'
-import type { AggregatingDescriptor, ListDescriptor, MapDescriptor, ReducingDescriptor, StateDescriptor, ValueDescriptor } from '../descriptor/descriptor.ts'
+import type { StateDescriptor } from '../descriptor/descriptor.ts'
 import { stateIdOf } from '../state-key/state-key.ts'
 import type { BackendTime } from '../ttl/backend-time.ts'
 import { ValueFormat } from '../ttl/value-format.ts'
@@ -13,19 +12,6 @@ import type { StateHost } from './state-host.ts'
 import type { ScannedState } from './state-scan.ts'
 import { ValueCells } from './value-cells.ts'
 import { ValueState } from './value-state.ts'
-
-/** The state that a descriptor describes, for keys of one type. */
-export type StateOf<Key, D> = D extends ValueDescriptor<infer T>
-  ? ValueState<Key, T>
-  : D extends MapDescriptor<infer MapKey, infer T>
-    ? MapState<Key, MapKey, T>
-    : D extends ListDescriptor<infer T>
-      ? ListState<Key, T>
-      : D extends ReducingDescriptor<infer T>
-        ? ReducingState<Key, T>
-        : D extends AggregatingDescriptor<infer In, infer Acc, infer Out>
-          ? AggregatingState<Key, In, Acc, Out>
-          : never
 
 export type AnyState<Key> =
   | ValueState<Key, unknown>
@@ -47,8 +33,8 @@ export function scannedState(descriptor: StateDescriptor, time: BackendTime): Sc
     stateId: stateIdOf(descriptor.name),
     stateName: descriptor.name,
     kind: descriptor.kind,
-    format: new ValueFormat(descriptor as ValueDescriptor<unknown>, time),
-    mapKeyCodec: descriptor.kind === 'map' ? (descriptor.keyCodec as unknown as Codec<unknown>) : undefined,
+    format: new ValueFormat<unknown>(descriptor, time),
+    mapKeyCodec: descriptor.kind === 'map' ? descriptor.keyCodec : undefined,
   }
 }
 
@@ -69,13 +55,11 @@ export function makeState<Key>(host: StateHost<Key>, descriptor: StateDescriptor
     }
     case 'reducing': {
       const cells = new ValueCells<Key, unknown>(host, scanned)
-      const { reduce } = descriptor as unknown as ReducingDescriptor<unknown>
-      return { descriptor, scanned: cells.scanned, state: new ReducingState(cells, reduce) }
+      return { descriptor, scanned: cells.scanned, state: new ReducingState(cells, (a, b) => descriptor.reduce(a, b)) }
     }
     case 'aggregating': {
       const cells = new ValueCells<Key, unknown>(host, scanned)
-      const aggregate = descriptor as unknown as AggregatingDescriptor<unknown, unknown, unknown>
-      return { descriptor, scanned: cells.scanned, state: new AggregatingState(cells, aggregate) }
+      return { descriptor, scanned: cells.scanned, state: new AggregatingState(cells, descriptor) }
     }
   }
 }

@@ -84,17 +84,24 @@ export class ValueCells<Key, T> implements CellHome<T> {
     const { gate, cache, db } = this.host
     await gate.entered()
     const missing: Cell<T>[] = []
+    const coming: Cell<T>[] = []
     for (const key of keys) {
-      if (this.#find(key, namespace) !== undefined) continue
+      const found = this.#find(key, namespace)
+      if (found !== undefined) {
+        if (!found.ready) coming.push(found)
+        continue
+      }
       const cell = this.#make(key, namespace)
       cache.admit(cell)
       missing.push(cell)
     }
-    if (missing.length === 0) return
+    if (missing.length === 0 && coming.length === 0) return
     gate.begin()
     try {
       const found = await db.getMany(missing.map((cell) => cell.key))
       for (const [i, cell] of missing.entries()) this.calls.fill(cell, found[i])
+      // What fails there fails those who asked for it.
+      await Promise.allSettled(coming.filter((cell) => !cell.ready && !cell.running).map((cell) => this.calls.whenFree(cell)))
     } catch (error) {
       for (const cell of missing) this.calls.fail(cell, error)
       throw error

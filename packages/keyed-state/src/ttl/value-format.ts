@@ -66,7 +66,7 @@ export class ValueFormat<T> {
     if (version === this.#version) return this.codec.decode(payload, version)
     const chain = upgradeChain(this.#upgrades, version, this.#version)
     if (chain === undefined) throw new RangeError(`the value has version ${version}, and no upgrade leads from there to ${this.#version}`)
-    const decoder = (chain[0]?.codec ?? this.codec) as Codec<unknown>
+    const decoder: Codec<unknown> = chain[0]?.codec ?? this.codec
     let value: unknown = decoder.decode(payload, version)
     for (const { upgrade } of chain) value = upgrade(value as never)
     return value as T
