@@ -167,11 +167,11 @@ describe('descriptors and options', () => {
   test('after close every call is CLOSED; after a takeover every call fails', async () => {
     const store = new MemoryObjectStore()
     const job = await openJob(store, 'job')
-    const own = states(job)
-    await own.count.of('a').set(1n)
+    const declared = states(job)
+    await declared.count.of('a').set(1n)
     await job.close()
     await job.close()
-    const calls = [() => own.count.of('a').get(), () => own.count.of('a').set(1n), () => own.log.of('a').add({ n: 1 }), () => own.seen.of('a').clear(), () => job.checkpoint(), () => job.advanceWatermark(1), () => job.timers.register({ key: 'a', time: 1, domain: 'event' }), () => job.process('a', () => 1), () => job.checkpoints()]
+    const calls = [() => declared.count.of('a').get(), () => declared.count.of('a').set(1n), () => declared.log.of('a').add({ n: 1 }), () => declared.seen.of('a').clear(), () => job.checkpoint(), () => job.advanceWatermark(1), () => job.timers.register({ key: 'a', time: 1, domain: 'event' }), () => job.process('a', () => 1), () => job.checkpoints()]
     for (const call of calls) await expect(call()).rejects.toMatchObject({ code: 'CLOSED' })
     expect(() => job.state(valueState('other', { codec: utf8 }))).toThrow(expect.objectContaining({ code: 'CLOSED' }))
 

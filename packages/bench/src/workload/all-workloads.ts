@@ -6,6 +6,8 @@ import { durablePuts } from './durable-puts.ts'
 import { flightsLoad } from './flights-load.ts'
 import { batchScan, entryScan } from './full-scan.ts'
 import { cachedReads, memtableReads } from './hot-reads.ts'
+import { keyedStateProtocols } from './keyed-state-protocols.ts'
+import { keyedStateRates } from './keyed-state-rates.ts'
 import { merges } from './merges.ts'
 import { missingKeys } from './missing-keys.ts'
 import { rangeDelete } from './range-delete.ts'
@@ -41,5 +43,7 @@ export const allWorkloads: readonly Workload[] = [
   rangeDelete,
   merges,
   stateProtocols,
+  keyedStateRates,
+  keyedStateProtocols,
   flightsLoad,
 ]

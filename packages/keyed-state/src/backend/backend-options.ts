@@ -29,7 +29,7 @@ export interface KeyedStateOptions<Key> {
   readonly retainCheckpoints?: number
   /** What takes part in checkpoints. */
   readonly sinks?: readonly Sink[]
-  /** Told of what failed without a call to fail: commits of sinks, handlers of processing timers, deletions of checkpoints. */
+  /** Told of what failed without a call to fail: commits of sinks, handlers of processing timers, background work of the engine. */
   readonly onError?: (error: unknown) => void
   readonly engine?: EngineOptions
   /** Time source of everything else; a simulation passes its own. */

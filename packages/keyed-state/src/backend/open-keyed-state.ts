@@ -57,6 +57,11 @@ function compose<Key>({ settings, db, filter, point, transactions }: Composition
   const stopped = new AbortController()
   // A write that the engine refuses means that it is fenced or closed: nothing that is called from now on can be kept.
   const writer = new EngineWriter(db, false, (error) => gate.close(error))
+  db.on('fenced', ({ error }) => gate.close(error))
+  db.on('error', ({ error, willRetry }) => {
+    if (!willRetry) gate.close(error)
+    onError(error)
+  })
   const keys = new KeySpace(settings.keyCodec, record.keyGroups)
   const limits = { maxEntries: settings.cacheEntries, maxBytes: settings.cacheSizeBytes }
   const cache = new CellCache(writer, limits, (key) => keys.describe(key))

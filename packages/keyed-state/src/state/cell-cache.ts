@@ -7,7 +7,8 @@ export interface CacheLimits {
   readonly maxBytes: number
 }
 
-const EVICTION_BATCH = 256
+/** Changed cells that are written together; the wait for a write is the same for one and for many. */
+const MOST_WRITTEN = 2_048
 
 /**
  * All values in memory, decoded, and what of them the database does not have yet.
@@ -234,7 +235,8 @@ export class CellCache {
     const written: Cell<unknown>[] = []
     let dropped = 0
     const rounds = this.#cells.length * 2
-    for (let looked = 0; looked < rounds && written.length < EVICTION_BATCH && this.#cells.length > 0; looked++) {
+    const most = Math.min(MOST_WRITTEN, Math.ceil(this.#limits.maxEntries / 4))
+    for (let looked = 0; looked < rounds && written.length < most && this.#cells.length > 0; looked++) {
       if (this.#hand >= this.#cells.length) this.#hand = 0
       const cell = this.#cells[this.#hand] as Cell<unknown>
       if (!isIdle(cell)) {

@@ -5,6 +5,8 @@ import { CellCalls, isAsyncFunction } from './cell-calls.ts'
 import type { StateHost } from './state-host.ts'
 import type { ScannedState } from './state-scan.ts'
 
+const PREFETCH_CHUNK = 1_024
+
 /** The cells of a state with one value per key and namespace, and the calls on them. */
 export class ValueCells<Key, T> implements CellHome<T> {
   readonly stateName: string
@@ -79,35 +81,45 @@ export class ValueCells<Key, T> implements CellHome<T> {
     return cell
   }
 
-  /** Brings many keys into memory with one look into the database. */
+  /** Brings many keys into memory with one look into the database for a chunk of them. */
   async prefetch(keys: Iterable<Key>, namespace: Namespace | undefined): Promise<void> {
-    const { gate, cache, db } = this.host
+    const { gate } = this.host
     await gate.entered()
-    const missing: Cell<T>[] = []
-    const coming: Cell<T>[] = []
-    for (const key of keys) {
-      const found = this.#find(key, namespace)
-      if (found !== undefined) {
-        if (!found.ready) coming.push(found)
-        continue
-      }
-      const cell = this.#make(key, namespace)
-      cache.admit(cell)
-      missing.push(cell)
-    }
-    if (missing.length === 0 && coming.length === 0) return
     gate.begin()
     try {
-      const found = await db.getMany(missing.map((cell) => cell.key))
-      for (const [i, cell] of missing.entries()) this.calls.fill(cell, found[i])
-      // What fails there fails those who asked for it.
-      await Promise.allSettled(coming.filter((cell) => !cell.ready && !cell.running).map((cell) => this.calls.whenFree(cell)))
-    } catch (error) {
-      for (const cell of missing) this.calls.fail(cell, error)
-      throw error
+      const list = [...keys]
+      for (let i = 0; i < list.length; i += PREFETCH_CHUNK) await this.#fetch(list.slice(i, i + PREFETCH_CHUNK), namespace)
     } finally {
       gate.end()
     }
+  }
+
+  async #fetch(keys: readonly Key[], namespace: Namespace | undefined): Promise<void> {
+    const { cache, db } = this.host
+    if (cache.isOverfull) await new Promise<void>((resolve) => cache.whenRoom(resolve))
+    const missing: Cell<T>[] = []
+    const coming: Cell<T>[] = []
+    try {
+      for (const key of keys) {
+        const known = this.#find(key, namespace)
+        if (known === undefined) {
+          const cell = this.#make(key, namespace)
+          cache.admit(cell)
+          missing.push(cell)
+        } else {
+          // It is wanted now: the eviction that this may start should take others.
+          known.used = true
+          if (!known.ready && !known.running) coming.push(known)
+        }
+      }
+      const found = missing.length === 0 ? [] : await db.getMany(missing.map((cell) => cell.key))
+      for (const [i, cell] of missing.entries()) this.calls.fill(cell, found[i])
+    } catch (error) {
+      for (const cell of missing) this.calls.fail(cell, error)
+      throw error
+    }
+    // What fails there fails those who asked for it.
+    await Promise.allSettled(coming.filter((cell) => !cell.ready).map((cell) => this.calls.whenFree(cell)))
   }
 
   #find(key: Key, namespace: Namespace | undefined): Cell<T> | undefined {
