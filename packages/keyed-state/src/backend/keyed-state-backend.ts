@@ -1,4 +1,4 @@
-import { MoraineError } from '@moraine/base'
+import { compareRanges, MoraineError } from '@moraine/base'
 import type { Db, DbStats } from 'moraine'
 import { type CheckpointOptions, type Checkpointer, type StateCheckpoint } from '../checkpoint/checkpointer.ts'
 import type { ListedCheckpoint } from '../checkpoint/checkpoint-record.ts'
@@ -25,7 +25,7 @@ import { SingleValueStates } from '../state/keyed-states.ts'
 import type { StateHost } from '../state/state-host.ts'
 import { scanEntries, settle } from '../state/state-scan.ts'
 import type { ValueState } from '../state/value-state.ts'
-import { statePrefix, stateKeyPrefix } from '../state-key/state-key.ts'
+import { groupOf, HEAD_BYTES, stateKeyPrefix, statePrefix } from '../state-key/state-key.ts'
 import type { Timer, TimerHandler } from '../timer/timer.ts'
 import type { TimerService } from '../timer/timer-service.ts'
 import { checkOptions, text, wholeNumber } from './option-checks.ts'
@@ -179,7 +179,8 @@ export class KeyedStateBackend<Key> {
   async *stateOfKey(key: Key): AsyncGenerator<KeyStateEntry> {
     const { keys, db } = this.#host
     const { group, bytes } = keys.place(key)
-    await settle(this.#host, () => true)
+    const any = stateKeyPrefix(group, 0, bytes)
+    await settle(this.#host, (cell) => isOfKey(cell.key, any))
     for (const { scanned } of this.#states.values()) {
       for await (const entries of scanEntries(db, keys, scanned, stateKeyPrefix(group, scanned.stateId, bytes))) {
         for (const { namespace, mapKey, value } of entries) yield { state: scanned.stateName, kind: scanned.kind, namespace, mapKey, value }
@@ -263,6 +264,12 @@ export class KeyedStateBackend<Key> {
     this.#host.gate.close(closedError())
     await db.close()
   }
+}
+
+/** Whether a state key begins like another one, the state aside. */
+function isOfKey(stateKey: Uint8Array, other: Uint8Array): boolean {
+  if (groupOf(stateKey) !== groupOf(other) || stateKey.length < other.length) return false
+  return compareRanges(stateKey, HEAD_BYTES, other.length, other, HEAD_BYTES, other.length) === 0
 }
 
 /** Whether two descriptors say the same, functions aside. */

@@ -19,8 +19,8 @@ import { copyEscaped, escapedSize, readEscaped } from '../codec/escaped-bytes.ts
  * The state id is a hash of the state's name, not a number that is given out: two parallel backends that meet their states
  * in different order still agree, and their databases can be united.
  */
-export const GROUP_BYTES = 2
-export const ID_BYTES = 4
+const GROUP_BYTES = 2
+const ID_BYTES = 4
 
 /** Ids of timers; below 16 for whatever may come. */
 export const TimerStateId = { event: 0, processing: 1 } as const
@@ -37,7 +37,8 @@ export function metaKey(name: string): Uint8Array {
   return new ByteWriter(32).bytes(META_PREFIX).bytes(utf8Encode(name)).finish()
 }
 
-const HEAD_BYTES: number = GROUP_BYTES + ID_BYTES
+/** Key group and state id. */
+export const HEAD_BYTES: number = GROUP_BYTES + ID_BYTES
 
 /** The key of a value, and what the keys of a map's or list's entries begin with. */
 export function stateKey(group: number, stateId: number, key: Uint8Array, namespace: Uint8Array): Uint8Array {

@@ -1,8 +1,8 @@
 import { compareBytes, compareRanges } from '@moraine/base'
 import { decodeFloat64 } from '../codec/number-codecs.ts'
-import { GROUP_BYTES, ID_BYTES } from '../state-key/state-key.ts'
+import { HEAD_BYTES } from '../state-key/state-key.ts'
 
-const TIME_AT = GROUP_BYTES + ID_BYTES
+const TIME_AT = HEAD_BYTES
 /** Timers of one group that are kept in memory at most, and how many a look into the database brings. */
 const MOST_HELD = 512
 const LOADED = 256

@@ -4,7 +4,7 @@ import { encodeFloat64 } from '../codec/number-codecs.ts'
 import { namespaceBytes } from '../state/key-space.ts'
 import { currentContext, OperationContext } from '../state/operation-context.ts'
 import type { StateHost } from '../state/state-host.ts'
-import { groupOf, parseTimerKey, statePrefix, timerKey, TimerStateId } from '../state-key/state-key.ts'
+import { groupOf, HEAD_BYTES, parseTimerKey, timerKey, TimerStateId } from '../state-key/state-key.ts'
 import { type ScanTimers, timeOf } from './group-timers.ts'
 import { checkTime, checkTimer, type Timer, type TimerDomain, type TimerHandler } from './timer.ts'
 import { TimerQueue } from './timer-queue.ts'
@@ -220,7 +220,7 @@ export class TimerService<Key> {
       await writer.flush()
       const found: Uint8Array[] = []
       // The end of the range is that of the group and domain which `from` is in.
-      const prefix = from.slice(0, PREFIX_BYTES)
+      const prefix = from.slice(0, HEAD_BYTES)
       for await (const batch of db.scanBatches({ gte: from, lt: endOf(prefix), limit })) for (const [key] of batch) found.push(key)
       return found
     }
@@ -270,8 +270,6 @@ export class TimerService<Key> {
 
 /** A failed handler that nobody waits for is tried again after this long. */
 const RETRY_MS = 1_000
-
-const PREFIX_BYTES: number = statePrefix(0, 0).length
 
 /** The first key behind all that begin with a prefix of a group and a timer state, whose last byte is small. */
 function endOf(prefix: Uint8Array): Uint8Array {
