@@ -4,7 +4,7 @@ import type { Sink } from '../checkpoint/sink.ts'
 import type { Codec } from '../codec/codec.ts'
 import { checkCodec } from '../descriptor/check-descriptor.ts'
 import { checkKeyGroups, type KeyGroupRange } from '../key-group/key-group.ts'
-import { anything, checkOptions, type OptionChecks, someFunction, text, wholeNumber, withMethod } from './option-checks.ts'
+import { anything, checkOptions, type OptionChecks, someFunction, text, wholeNumber, withMethod } from '../descriptor/option-checks.ts'
 
 /** Settings of the engine below. The write-ahead log, compaction filter, clock and random are the backend's. */
 export type EngineOptions = Omit<OpenOptions, 'wal' | 'compactionFilter' | 'clock' | 'random'>

@@ -12,7 +12,7 @@ import { timeOf } from '../timer/group-timers.ts'
 import type { TimerDomain } from '../timer/timer.ts'
 import { BackendTime, FROM_FIRST_WATERMARK, NEVER } from '../ttl/backend-time.ts'
 import { describedKeyCodec, describedState } from './described-state.ts'
-import { anything, checkOptions, text, withMethod } from './option-checks.ts'
+import { anything, checkOptions, text, withMethod } from '../descriptor/option-checks.ts'
 import { line, SAVEPOINT_FORMAT, type SavepointEntry, type SavepointState, toJson } from './savepoint-lines.ts'
 
 export interface ExportSavepointOptions {

@@ -16,7 +16,7 @@ import { listElementKey, mapEntryKey, stateIdOf, stateKey, timerKey, TimerStateI
 import { checkTimer } from '../timer/timer.ts'
 import { BackendTime, FROM_FIRST_WATERMARK, NEVER } from '../ttl/backend-time.ts'
 import { describedKeyCodec, describedState } from './described-state.ts'
-import { anything, checkOptions, text, withMethod } from './option-checks.ts'
+import { anything, checkOptions, text, withMethod } from '../descriptor/option-checks.ts'
 import { findRestorePoint } from './restore-point.ts'
 import {
   badLine,

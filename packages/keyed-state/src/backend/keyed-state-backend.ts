@@ -28,7 +28,7 @@ import type { ValueState } from '../state/value-state.ts'
 import { groupOf, HEAD_BYTES, stateKeyPrefix, statePrefix } from '../state-key/state-key.ts'
 import type { Timer, TimerHandler } from '../timer/timer.ts'
 import type { TimerService } from '../timer/timer-service.ts'
-import { checkOptions, text, wholeNumber } from './option-checks.ts'
+import { checkOptions, text, wholeNumber } from '../descriptor/option-checks.ts'
 import type { Restored } from './restore-point.ts'
 
 /** One entry of any state of a key. */

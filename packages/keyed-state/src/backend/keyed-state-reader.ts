@@ -17,7 +17,7 @@ import { KeySpace } from '../state/key-space.ts'
 import { scannedState } from '../state/registered-state.ts'
 import { BackendTime } from '../ttl/backend-time.ts'
 import { describedKeyCodec, describedState } from './described-state.ts'
-import { anything, checkOptions, text, withMethod } from './option-checks.ts'
+import { anything, checkOptions, text, withMethod } from '../descriptor/option-checks.ts'
 import { StateReader } from './state-reader.ts'
 
 /** Options of `openKeyedStateReader`. */

@@ -1,5 +1,6 @@
 import { type Clock, isMoraineError, MoraineError, type Random } from '@moraine/base'
 import { clone, type CloneSourceSpec, type Db, type Location, open, type OpenOptions } from 'moraine'
+import { anything, checkOptions, text, withMethod } from '../descriptor/option-checks.ts'
 import type { KeyGroupRange } from '../key-group/key-group.ts'
 import { RECORD_KEY } from '../state/engine-writer.ts'
 import { groupPrefix } from '../state-key/state-key.ts'
@@ -49,11 +50,13 @@ export async function rescaleKeyedState(
   options: RescaleOptions = {},
 ): Promise<RescaledTarget[]> {
   if (!Array.isArray(sources) || !Array.isArray(targets)) throw new MoraineError('INVALID', 'rescaleKeyedState takes a list of sources and a list of targets')
+  checkOptions('rescaleKeyedState', options, { signal: anything, clock: withMethod('nowMs'), random: withMethod('fill') })
   const { clock, random } = options
   const environment: Environment = { ...(clock !== undefined && { clock }), ...(random !== undefined && { random }) }
   const specs = sources.map((source: RescaleSourceSpec | Location): RescaleSourceSpec =>
     typeof source === 'object' && 'location' in source ? source : { location: source },
   )
+  for (const spec of specs) checkOptions('a source of rescaleKeyedState', spec, { location: anything, checkpoint: text })
   const read = await Promise.all(specs.map((spec) => readSource(spec, environment)))
   const plan = planRescale(read, targets.length)
   const rescaled: RescaledTarget[] = []

@@ -7,15 +7,17 @@ import type { ValueCells } from './value-cells.ts'
 
 /** Aggregating state: an accumulator per key and namespace, to which values of another type are added. */
 export class AggregatingState<Key, In, Acc, Out> extends SingleValueStates<Key, Acc> {
+  readonly #cells: ValueCells<Key, Acc>
   readonly #aggregate: AggregatingOptions<In, Acc, Out>
 
   constructor(cells: ValueCells<Key, Acc>, aggregate: AggregatingOptions<In, Acc, Out>) {
     super(cells)
+    this.#cells = cells
     this.#aggregate = aggregate
   }
 
   of(key: Key, namespace?: Namespace): AggregatingHandle<Key, In, Acc, Out> {
-    return new AggregatingHandle(this.cells, this.#aggregate, key, namespace)
+    return new AggregatingHandle(this.#cells, this.#aggregate, key, namespace)
   }
 
   /** Merges the accumulators of `sources` and of `target` into `target`, and clears the sources. INVALID without `merge`. */
@@ -24,7 +26,7 @@ export class AggregatingState<Key, In, Acc, Out> extends SingleValueStates<Key, 
     if (merge === undefined) {
       return Promise.reject(new MoraineError('INVALID', `state '${this.name}' declares no merge: its namespaces cannot be merged`))
     }
-    return mergeValues(this.cells, key, target, sources, (a, b) => merge.call(this.#aggregate, a, b))
+    return mergeValues(this.#cells, key, target, sources, (a, b) => merge.call(this.#aggregate, a, b))
   }
 }
 

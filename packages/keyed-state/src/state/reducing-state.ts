@@ -5,20 +5,22 @@ import type { ValueCells } from './value-cells.ts'
 
 /** Reducing state: what is added is reduced into one value per key and namespace. */
 export class ReducingState<Key, T> extends SingleValueStates<Key, T> {
+  readonly #cells: ValueCells<Key, T>
   readonly #reduce: (a: T, b: T) => T
 
   constructor(cells: ValueCells<Key, T>, reduce: (a: T, b: T) => T) {
     super(cells)
+    this.#cells = cells
     this.#reduce = reduce
   }
 
   of(key: Key, namespace?: Namespace): ReducingHandle<Key, T> {
-    return new ReducingHandle(this.cells, this.#reduce, key, namespace)
+    return new ReducingHandle(this.#cells, this.#reduce, key, namespace)
   }
 
   /** Reduces the values of `sources` and of `target` into `target`, and clears the sources: a session window that grows. */
   mergeNamespaces(key: Key, target: Namespace, sources: readonly Namespace[]): Promise<void> {
-    return mergeValues(this.cells, key, target, sources, this.#reduce)
+    return mergeValues(this.#cells, key, target, sources, this.#reduce)
   }
 }
 

@@ -10,9 +10,16 @@ const DONE: Promise<void> = Promise.resolve()
 
 /** Value state: one value per key and namespace. */
 export class ValueState<Key, T> extends SingleValueStates<Key, T> {
+  readonly #cells: ValueCells<Key, T>
+
+  constructor(cells: ValueCells<Key, T>) {
+    super(cells)
+    this.#cells = cells
+  }
+
   /** The value of a key. A handle costs nothing and holds nothing; keep it or make a new one for every call. */
   of(key: Key, namespace?: Namespace): ValueHandle<Key, T> {
-    return new ValueHandle(this.cells, key, namespace)
+    return new ValueHandle(this.#cells, key, namespace)
   }
 
   /** The values of many keys, in their order, with one look into the database. */
@@ -24,7 +31,7 @@ export class ValueState<Key, T> extends SingleValueStates<Key, T> {
   /** Changes the values of many keys, one look into the database for all of them. A key may occur several times. */
   async updateMany(keys: readonly Key[], change: (value: T | undefined, key: Key) => T | undefined, namespace?: Namespace): Promise<void> {
     await this.prefetch(keys, namespace)
-    const { cells } = this
+    const cells = this.#cells
     let waiting: Promise<unknown>[] | undefined
     for (const key of keys) {
       const cell = cells.free(key, namespace)
