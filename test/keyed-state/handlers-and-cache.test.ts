@@ -109,6 +109,29 @@ describe('calls on values that have to be fetched', () => {
     await job.close()
   })
 
+  test('entries that are set while a map is still being cleared stay, though they leave memory meanwhile', async () => {
+    const inner = new MemoryObjectStore()
+    let job = await openJob(inner, 'job')
+    for (let i = 0; i < 3_000; i++) await states(job).seen.of('map').set(`field-${i}`, i)
+    await job.checkpoint()
+    await job.close()
+    const store = new LatencyObjectStore(inner, { clock: systemClock, random: new SeededRandom(1), minMs: 1, maxMs: 2 })
+    job = await openKeyedState({ store, prefix: 'job' }, { keyCodec: utf8, cacheEntries: 2, engine: { ...SMALL_ENGINE, blockCacheSizeBytes: 0 } })
+    const { seen, count } = states(job)
+    // One that is in memory when the clear begins, and some that are not.
+    expect(await seen.of('map').get('field-2999')).toBe(2_999)
+    const cleared = seen.of('map').clear()
+    const again = ['field-2999', 'field-2998', 'field-1500', 'field-2']
+    await Promise.all(again.map((field) => seen.of('map').set(field, -1)))
+    for (let i = 0; i < 20; i++) {
+      await count.of(`other-${i}`).set(1n)
+      await sleep(systemClock, 1)
+    }
+    await cleared
+    expect((await collect(seen.of('map').entries())).map(([field]) => field)).toEqual(again.toSorted())
+    await job.close()
+  })
+
   test('many of them share one look into the database', async () => {
     const job = await coldJob(60)
     const { count, max } = states(job)
