@@ -2,7 +2,7 @@
 // way and whether values are in memory or not; what is in memory is bounded.
 import { Deferred, SeededRandom, sleep, systemClock } from '@moraine/base'
 import { float64, int64, json, listState, mapState, openKeyedState, reducingState, utf8, valueState } from '@moraine/keyed-state'
-import { LatencyObjectStore } from '@moraine/object-store'
+import { LatencyObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
 import { MemoryObjectStore } from 'moraine'
 import { describe, expect, test } from 'vitest'
 import { collect, type Job, openJob, SMALL_ENGINE, states } from './keyed-job.ts'
@@ -60,6 +60,16 @@ describe('process', () => {
   })
 })
 
+/** Answers no read while it is held. */
+class HoldingStore extends WrappedObjectStore {
+  held: Deferred<void> | undefined
+
+  protected override async around<T>({ operation }: StoreCall, run: () => Promise<T>): Promise<T> {
+    if (operation === 'get') await this.held?.promise
+    return await run()
+  }
+}
+
 /** Everything that was ever written has to be fetched again, with a delay. */
 async function coldJob(entries: number): Promise<Job> {
   const inner = new MemoryObjectStore()
@@ -115,11 +125,14 @@ describe('calls on values that have to be fetched', () => {
     for (let i = 0; i < 3_000; i++) await states(job).seen.of('map').set(`field-${i}`, i)
     await job.checkpoint()
     await job.close()
-    const store = new LatencyObjectStore(inner, { clock: systemClock, random: new SeededRandom(1), minMs: 1, maxMs: 2 })
+    const store = new HoldingStore(inner)
     job = await openKeyedState({ store, prefix: 'job' }, { keyCodec: utf8, cacheEntries: 2, engine: { ...SMALL_ENGINE, blockCacheSizeBytes: 0 } })
     const { seen, count } = states(job)
+    // From here on filters are in memory, and nothing has to be fetched for keys that are not there.
+    for (let i = 0; i < 20; i++) await count.of(`other-${i}`).get()
     // One that is in memory when the clear begins, and some that are not.
     expect(await seen.of('map').get('field-2999')).toBe(2_999)
+    store.held = new Deferred()
     const cleared = seen.of('map').clear()
     const again = ['field-2999', 'field-2998', 'field-1500', 'field-2']
     await Promise.all(again.map((field) => seen.of('map').set(field, -1)))
@@ -127,6 +140,8 @@ describe('calls on values that have to be fetched', () => {
       await count.of(`other-${i}`).set(1n)
       await sleep(systemClock, 1)
     }
+    expect(job.stats().cache.entries).toBeLessThan(4)
+    store.held.resolve()
     await cleared
     expect((await collect(seen.of('map').entries())).map(([field]) => field)).toEqual(again.toSorted())
     await job.close()
