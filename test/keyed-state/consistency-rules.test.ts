@@ -217,7 +217,7 @@ describe('a checkpoint', () => {
     await states(job).count.of('a').set(1n)
     const cycle: Record<string, unknown> = {}
     cycle['self'] = cycle
-    for (const metadata of [cycle, 5n, () => cycle]) {
+    for (const metadata of [cycle, 5n, () => cycle, { at: new Date(0) }, { f: () => 1 }, [Number.NaN], { deep: [new Map()] }]) {
       await expect(job.checkpoint({ metadata: metadata as never })).rejects.toMatchObject({ code: 'INVALID' })
     }
     expect(await job.checkpoints()).toEqual([])

@@ -167,6 +167,23 @@ describe('calls on values that have to be fetched', () => {
   })
 })
 
+test('warmUp reads ahead what is asked for, so that later reads need no request', async () => {
+  const inner = new MemoryObjectStore()
+  let job = await openJob(inner, 'job')
+  for (let i = 0; i < 500; i++) await states(job).count.of(`key-${i}`).set(BigInt(i))
+  await job.checkpoint()
+  await job.close()
+  job = await openKeyedState({ store: inner, prefix: 'job' }, { keyCodec: utf8 })
+  await job.warmUp({ states: ['count'] })
+  const { requests } = job.stats().engine.store
+  const { count } = states(job)
+  for (let i = 0; i < 500; i++) expect(count.of(`key-${i}`).getResident()).toEqual({ value: BigInt(i) })
+  expect(job.stats().engine.store.requests).toBe(requests)
+  await expect(job.warmUp({ states: ['nobody'] })).rejects.toThrow(/no state 'nobody'/)
+  await job.warmUp({ maxBytes: 10 })
+  await job.close()
+})
+
 describe('the cache', () => {
   test('is bounded with state ten times as large, and nothing is lost', async () => {
     const store = new MemoryObjectStore()

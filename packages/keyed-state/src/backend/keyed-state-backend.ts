@@ -23,9 +23,9 @@ import type { ReducingState } from '../state/reducing-state.ts'
 import { makeState, type RegisteredState } from '../state/registered-state.ts'
 import { SingleValueStates } from '../state/keyed-states.ts'
 import type { StateHost } from '../state/state-host.ts'
-import { scanEntries, settle } from '../state/state-scan.ts'
+import { scanEntries, settle, unknownState } from '../state/state-scan.ts'
 import type { ValueState } from '../state/value-state.ts'
-import { groupOf, HEAD_BYTES, stateKeyPrefix, statePrefix } from '../state-key/state-key.ts'
+import { groupOf, HEAD_BYTES, stateIdOf, stateKeyPrefix, statePrefix } from '../state-key/state-key.ts'
 import type { Timer, TimerHandler } from '../timer/timer.ts'
 import type { TimerService } from '../timer/timer-service.ts'
 import { checkOptions, text, wholeNumber } from '../descriptor/option-checks.ts'
@@ -157,21 +157,24 @@ export class KeyedStateBackend<Key> {
     const { lanes } = this.#parts
     const running = new Set<Promise<void>>()
     let failed: { readonly error: unknown } | undefined
-    for await (const record of records) {
-      const handled: Promise<void> = lanes
-        .run(keyOf(record), () => handler(record))
-        .then(
-          () => {},
-          (error: unknown) => {
-            failed ??= { error }
-          },
-        )
-        .finally(() => running.delete(handled))
-      running.add(handled)
-      if (running.size >= lanes.most) await Promise.race(running)
-      if (failed !== undefined) break
+    try {
+      for await (const record of records) {
+        const handled: Promise<void> = lanes
+          .run(keyOf(record), () => handler(record))
+          .then(
+            () => {},
+            (error: unknown) => {
+              failed ??= { error }
+            },
+          )
+          .finally(() => running.delete(handled))
+        running.add(handled)
+        if (running.size >= lanes.most) await Promise.race(running)
+        if (failed !== undefined) break
+      }
+    } finally {
+      await Promise.all(running)
     }
-    await Promise.all(running)
     if (failed !== undefined) throw failed.error
   }
 
@@ -227,7 +230,9 @@ export class KeyedStateBackend<Key> {
   async warmUp({ states, maxBytes = Number.POSITIVE_INFINITY }: { states?: readonly string[]; maxBytes?: number } = {}): Promise<void> {
     this.#host.gate.ensureOpen()
     let left = maxBytes
-    const ids = this.#host.registry.list().flatMap(({ name, id }) => (states === undefined || states.includes(name) ? [id] : []))
+    const known = this.#host.registry.list().map(({ name }) => name)
+    for (const name of states ?? []) if (!known.includes(name)) throw unknownState(name, known)
+    const ids = (states ?? known).map(stateIdOf)
     for (let group = this.keyGroups.first; group <= this.keyGroups.last; group++) {
       for (const id of ids) {
         for await (const batch of this.#host.db.scanBatches({ prefix: statePrefix(group, id) })) {

@@ -1,5 +1,6 @@
 import { MoraineError, utf8Decode, utf8Encode } from '@moraine/base'
 import type { Checkpoint, JsonValue } from 'moraine'
+import { json } from '../codec/json-codec.ts'
 import type { StoredCodec, StoredState } from '../descriptor/registry.ts'
 import type { KeyGroupRange } from '../key-group/key-group.ts'
 import type { StoredTimers } from '../timer/timer-service.ts'
@@ -114,16 +115,13 @@ export function isAutomaticName(name: string): boolean {
   return name.startsWith(AUTOMATIC_NAME)
 }
 
-/** What a caller's metadata becomes: what comes back is what JSON makes of it. INVALID when JSON cannot carry it. */
-export function plainMetadata(metadata: unknown): JsonValue {
-  if (metadata === undefined) return null
-  let text: string | undefined
-  let cause: unknown
+/** A copy of a value as it will come back; null for undefined. INVALID for what would not, or would as another value. */
+export function plainJson(value: unknown, what: string): JsonValue {
+  if (value === undefined) return null
   try {
-    text = JSON.stringify(metadata) as string | undefined
-  } catch (error) {
-    cause = error
+    json.check?.(value as JsonValue)
+  } catch (cause) {
+    throw new MoraineError('INVALID', `${what} must be a value that JSON can carry: ${(cause as Error).message}`, { cause })
   }
-  if (text === undefined) throw new MoraineError('INVALID', 'the metadata of a checkpoint must be a value that JSON can carry', { cause })
-  return JSON.parse(text) as JsonValue
+  return JSON.parse(JSON.stringify(value)) as JsonValue
 }

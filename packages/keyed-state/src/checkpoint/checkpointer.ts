@@ -12,7 +12,7 @@ import {
   isAutomaticName,
   type ListedCheckpoint,
   listedCheckpoint,
-  plainMetadata,
+  plainJson,
   RECORD_FORMAT,
 } from './checkpoint-record.ts'
 import { staleCheckpoints } from './retention.ts'
@@ -213,9 +213,11 @@ export function unknownCheckpoint(idOrName: string, listed: readonly ListedCheck
   return new MoraineError('INVALID', `there is no checkpoint '${idOrName}'; ${hint}`, { detail: { checkpoint: idOrName } })
 }
 
+const WHAT = 'the metadata of a checkpoint'
+
 function metadataOf(metadata: CheckpointOptions['metadata']): () => JsonValue {
-  if (typeof metadata === 'function') return () => plainMetadata(metadata())
-  const plain = plainMetadata(metadata)
+  if (typeof metadata === 'function') return () => plainJson(metadata(), WHAT)
+  const plain = plainJson(metadata, WHAT)
   return () => plain
 }
 

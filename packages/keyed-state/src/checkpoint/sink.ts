@@ -1,5 +1,5 @@
 import type { JsonValue } from 'moraine'
-import type { PreparedTransaction } from './checkpoint-record.ts'
+import { plainJson, type PreparedTransaction } from './checkpoint-record.ts'
 
 /**
  * A sink that takes part in checkpoints, so that what it writes becomes visible exactly once: two-phase commit with the
@@ -42,7 +42,8 @@ export class SinkTransactions {
     // Called one after another without a pause: every sink draws its line at the same moment.
     const prepared = this.#sinks.map(async (sink) => {
       const transaction = await sink.prepare(checkpoint)
-      if (transaction !== undefined) this.#pending.push({ sink: sink.name, checkpoint, transaction })
+      if (transaction === undefined) return
+      this.#pending.push({ sink: sink.name, checkpoint, transaction: plainJson(transaction, `a transaction of sink '${sink.name}'`) })
     })
     return Promise.allSettled(prepared).then((outcomes) => {
       const failed = outcomes.find((outcome) => outcome.status === 'rejected')
