@@ -205,6 +205,31 @@ describe('the cache', () => {
     await job.close()
   })
 
+  test('keeps what a scan has written back until the engine has it, also while a checkpoint holds it back', async () => {
+    const prepared = new Deferred<string>()
+    const sink = { name: 'slow', prepare: () => prepared.promise, commit: () => {} }
+    const job = await openJob(new MemoryObjectStore(), 'job', { cacheEntries: 2, sinks: [sink] })
+    const { seen, count } = states(job)
+    const churn = async (): Promise<void> => {
+      for (let i = 0; i < 30; i++) await count.of(`other-${i}`).get()
+    }
+    await seen.of('a').set('f', 1)
+    await churn()
+    const taken = job.checkpoint()
+    await seen.of('a').set('f', 2)
+    const entries = collect(seen.of('a').entries())
+    await churn()
+    await sleep(systemClock, 5)
+    await churn()
+    expect(await seen.of('a').get('f')).toBe(2)
+    prepared.resolve('transaction')
+    await taken
+    expect(await entries).toEqual([['f', 2]])
+    await churn()
+    expect(await seen.of('a').get('f')).toBe(2)
+    await job.close()
+  })
+
   test('counts what large values take', async () => {
     const job = await openJob(new MemoryObjectStore(), 'job', { cacheSizeBytes: 1_000_000 })
     const text = job.state(valueState('text', { codec: json<{ text: string }>() }))

@@ -1,7 +1,7 @@
 // Invariant: whatever is called in whatever order, and wherever processes die, jobs restart or are rescaled, the state is what
 // plain maps in memory would be that went back to their last checkpoint at the same moments.
-import { SeededRandom } from '@moraine/base'
-import { rescaleKeyedState } from '@moraine/keyed-state'
+import { SeededRandom, sleep, systemClock } from '@moraine/base'
+import { rescaleKeyedState, type Sink } from '@moraine/keyed-state'
 import { MemoryObjectStore } from 'moraine'
 import { expect, test } from 'vitest'
 import { collect, groupOf, type Job, openJob, states, type States, type Sums, TOTAL, TTL_MS } from './keyed-job.ts'
@@ -61,7 +61,7 @@ class ModelJob {
     this.backends = []
     for (let i = 0; i < count; i++) {
       const groups = this.generation === 0 ? { keyGroups: { total: TOTAL, first: 0, last: TOTAL - 1 } } : {}
-      const job = await openJob(this.store, `g${this.generation}/${i}`, { ...groups, ttlClock: () => this.now, cacheEntries: 12, retainCheckpoints: 2 })
+      const job = await openJob(this.store, `g${this.generation}/${i}`, { ...groups, ttlClock: () => this.now, cacheEntries: 6, retainCheckpoints: 2, sinks: [this.#slowSink()] })
       const own = states(job)
       job.timers.onTimer(async ({ key, time, namespace }) => {
         this.fired.push(spellTimer(time, key, namespace as string | undefined))
@@ -70,6 +70,14 @@ class ModelJob {
       })
       this.backends.push({ job, states: own })
     }
+  }
+
+  /** Keeps the time between freeze and seal long, sometimes. */
+  #slowSink(): Sink {
+    const prepare = async (): Promise<undefined> => {
+      if (this.random.chance(0.5)) await sleep(systemClock, this.random.below(4))
+    }
+    return { name: 'slow', prepare, commit: () => {} }
   }
 
   at(key: string): { job: Job; states: States } {
@@ -117,7 +125,7 @@ function change(job: ModelJob): void {
   const number = random.below(1_000)
   const field = random.pick(FIELDS)
   const namespace = random.pick(['w1', 'w2', 'w3'])
-  switch (random.below(19)) {
+  switch (random.below(23)) {
     case 0:
     case 1:
       model.count = (model.count ?? 0n) + 1n
@@ -185,6 +193,19 @@ function change(job: ModelJob): void {
       const merged = ['w1', 'w2', 'w3'].flatMap((space) => model.average[space] ?? [])
       model.average = merged.length === 0 ? {} : { w1: { n: merged.reduce((n, s) => n + s.n, 0), sum: merged.reduce((n, s) => n + s.sum, 0) } }
       return job.issue(own.average.mergeNamespaces(key, 'w1', ['w2', 'w3']))
+    }
+    case 18: {
+      // Reads have the same place among the calls as writes.
+      const wanted = model.count
+      return job.issue(own.count.of(key).get().then((found) => expect(found).toBe(wanted)))
+    }
+    case 19: {
+      const wanted = model.seen[field]
+      return job.issue(own.seen.of(key).get(field).then((found) => expect(found).toBe(wanted)))
+    }
+    case 20: {
+      const wanted = [...model.log]
+      return job.issue(own.log.of(key).get().then((found) => expect(found.map(({ n }) => n)).toEqual(wanted)))
     }
     default: {
       const time = job.state.watermark + random.below(60) - 5
@@ -289,7 +310,10 @@ async function checkpoint(job: ModelJob): Promise<void> {
   const offset = ++job.state.offset
   const saved = structuredClone(job.state)
   const taken = job.backends.map(({ job: backend }) => backend.checkpoint({ metadata: { offset } }))
-  for (let i = job.random.below(8); i > 0; i--) change(job)
+  for (let turn = job.random.below(4); turn > 0; turn--) {
+    for (let i = job.random.below(8); i > 0; i--) change(job)
+    await sleep(systemClock, 1)
+  }
   await Promise.all(taken)
   job.saved = saved
 }

@@ -60,13 +60,20 @@ export async function rescaleKeyedState(
   const read = await Promise.all(specs.map((spec) => readSource(spec, environment)))
   const plan = planRescale(read, targets.length)
   const rescaled: RescaledTarget[] = []
-  for (const [i, target] of plan.entries()) {
-    const { keyGroups } = target.record
-    const made = await makeTarget(target, specs, read, targets[i] as Location, environment, options.signal)
-    rescaled.push({ keyGroups, made })
+  const next = plan.entries()
+  const worker = async (): Promise<void> => {
+    for (const [i, target] of next) {
+      const made = await makeTarget(target, specs, read, targets[i] as Location, environment, options.signal)
+      rescaled[i] = { keyGroups: target.record.keyGroups, made }
+    }
   }
+  const outcomes = await Promise.allSettled(Array.from({ length: TARGETS_AT_ONCE }, worker))
+  const failed = outcomes.find((outcome) => outcome.status === 'rejected')
+  if (failed !== undefined) throw failed.reason
   return rescaled
 }
+
+const TARGETS_AT_ONCE = 4
 
 /** Nothing but the one commit: what is borrowed stays borrowed, which is how an unfinished target is known. */
 const IDLE_ENGINE: OpenOptions = {

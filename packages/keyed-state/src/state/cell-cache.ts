@@ -137,6 +137,7 @@ export class CellCache {
     }
     cell.bytes = undefined
     cell.dirtyIn = 0
+    cell.writtenAt = this.#writer.position
     this.#dirty.delete(cell as Cell<unknown>)
   }
 
@@ -188,6 +189,7 @@ export class CellCache {
     if (cell.value === undefined) {
       if (cell.stored) this.#writer.deleteFrozen(cell.key)
       cell.stored = false
+      cell.writtenAt = this.#writer.position
       return
     }
     try {
@@ -196,6 +198,7 @@ export class CellCache {
     } catch (error) {
       this.#frozenFailure ??= error
     }
+    cell.writtenAt = this.#writer.position
     cell.bytes = undefined
   }
 
@@ -218,7 +221,7 @@ export class CellCache {
         if (written.length > 0) {
           await this.#writer.flush()
           // A cell that the engine has is gone only when nobody has come for it meanwhile.
-          for (const cell of written) if (isIdle(cell) && cell.dirtyIn === 0 && !cell.used) this.#drop(cell)
+          for (const cell of written) if (isIdle(cell) && !cell.used && this.#isStored(cell)) this.#drop(cell)
         }
         if (!this.isOverfull) this.#letIn()
       }
@@ -244,19 +247,23 @@ export class CellCache {
       } else if (cell.used) {
         cell.used = false
         this.#hand++
-      } else if (cell.dirtyIn === 0) {
+      } else if (this.#isStored(cell)) {
         this.#drop(cell)
         dropped++
         if (!this.#isOver) break
-      } else if (this.#writer.isFrozen) {
-        this.#hand++
       } else {
         this.#hand++
+        if (this.#writer.isFrozen) continue
         this.writeBack(cell)
         written.push(cell)
       }
     }
     return dropped === 0 && written.length === 0 ? undefined : written
+  }
+
+  /** Whether the engine would give the same as the cell. */
+  #isStored(cell: Cell<unknown>): boolean {
+    return cell.dirtyIn === 0 && cell.writtenAt <= this.#writer.landed
   }
 
   #drop(cell: Cell<unknown>): void {

@@ -41,6 +41,8 @@ export class Cell<T> implements Holdable {
   stored = false
   /** The generation in which it was changed; 0 when the database has it. */
   dirtyIn = 0
+  /** The number of the write by which the database got it: see `EngineWriter.landed`. */
+  writtenAt = 0
   /** Used since the eviction came past it. */
   used = true
   sizeBytes: number

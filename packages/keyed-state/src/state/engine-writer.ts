@@ -31,6 +31,8 @@ export class EngineWriter {
   #sealed: Deferred<void> | undefined
   #marked: boolean
   #last = DONE
+  #position = 0
+  #landed = 0
 
   constructor(db: Db, marked: boolean, onFailed: (error: unknown) => void) {
     this.#db = db
@@ -43,23 +45,37 @@ export class EngineWriter {
     return this.#sealed !== undefined
   }
 
+  /** The number of the last write. */
+  get position(): number {
+    return this.#position
+  }
+
+  /** Every write up to this number can be read from the engine. */
+  get landed(): number {
+    return this.#landed
+  }
+
   put(key: Uint8Array, value: Uint8Array): void {
+    this.#position++
     this.#target().put(key, value)
     this.#flushFull()
   }
 
   delete(key: Uint8Array): void {
+    this.#position++
     this.#target().delete(key)
     this.#flushFull()
   }
 
   putFrozen(key: Uint8Array, value: Uint8Array): void {
+    this.#position++
     if (!this.#marked) this.#mark(this.#batch)
     this.#batch.put(key, value)
     if (this.#batch.sizeBytes >= FLUSH_BYTES) this.#send()
   }
 
   deleteFrozen(key: Uint8Array): void {
+    this.#position++
     if (!this.#marked) this.#mark(this.#batch)
     this.#batch.delete(key)
     if (this.#batch.sizeBytes >= FLUSH_BYTES) this.#send()
@@ -73,11 +89,6 @@ export class EngineWriter {
     }
     this.#send()
     await this.#last
-  }
-
-  /** Whether everything written so far can be read already. */
-  get isFlushed(): boolean {
-    return this.#batch.size === 0 && this.#later.size === 0 && this.#last === DONE
   }
 
   freeze(): void {
@@ -107,14 +118,14 @@ export class EngineWriter {
     if (sealed === undefined) return
     this.#sealed = undefined
     this.#send()
+    if (this.#later.size > 0 && !this.#marked) {
+      // The mark must not come later than what it announces.
+      this.#mark(this.#batch)
+      this.#send()
+    }
     const empty = this.#batch
     this.#batch = this.#later
     this.#later = empty
-    if (this.#batch.size > 0 && !this.#marked) {
-      // The mark must not come later than what it announces.
-      this.#mark(empty)
-      this.#sendBatch(empty)
-    }
     this.#flushFull()
     sealed.resolve()
   }
@@ -140,10 +151,13 @@ export class EngineWriter {
 
   #sendBatch(batch: WriteBatch): void {
     if (batch.size === 0) return
+    // What is held back has numbers between those that are sent: nothing is known to have landed until it has, too.
+    const landing = this.#later.size === 0 ? this.#position : this.#landed
     const written = this.#db.write(batch)
     batch.clear()
     const last = written.then(
       () => {
+        this.#landed = Math.max(this.#landed, landing)
         if (this.#last === last) this.#last = DONE
       },
       (error: unknown) => {

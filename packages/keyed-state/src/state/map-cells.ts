@@ -220,6 +220,7 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
   #bornCleared(owner: MapOwner<T>, cell: Cell<T>): void {
     for (const { touched } of owner.clears) touched.add(latin1(cell.key))
     this.host.writer.delete(cell.key)
+    cell.writtenAt = this.host.writer.position
     this.host.cache.admit(cell)
     this.calls.fill(cell, undefined)
   }
