@@ -184,10 +184,15 @@ export class KeyedStateBackend<Key> {
     const { group, bytes } = keys.place(key)
     const any = stateKeyPrefix(group, 0, bytes)
     await settle(this.#host, (cell) => isOfKey(cell.key, any))
-    for (const { scanned } of this.#states.values()) {
-      for await (const entries of scanEntries(db, keys, scanned, stateKeyPrefix(group, scanned.stateId, bytes))) {
-        for (const { namespace, mapKey, value } of entries) yield { state: scanned.stateName, kind: scanned.kind, namespace, mapKey, value }
+    const snapshot = db.snapshot()
+    try {
+      for (const { scanned } of [...this.#states.values()]) {
+        for await (const entries of scanEntries(db, keys, scanned, stateKeyPrefix(group, scanned.stateId, bytes), snapshot)) {
+          for (const { namespace, mapKey, value } of entries) yield { state: scanned.stateName, kind: scanned.kind, namespace, mapKey, value }
+        }
       }
+    } finally {
+      snapshot.close()
     }
   }
 

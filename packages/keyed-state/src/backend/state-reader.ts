@@ -1,4 +1,4 @@
-import { MoraineError } from '@moraine/base'
+import { equalBytes, MoraineError } from '@moraine/base'
 import type { DbReader } from 'moraine'
 import { type Codec, describe } from '../codec/codec.ts'
 import type { Namespace } from '../codec/namespace-codec.ts'
@@ -47,7 +47,7 @@ export class StateReader<Key, Read, Stored, MapKey> {
       for await (const entries of scanEntries(db, keys, this.#scanned, statePrefix(group, this.#scanned.stateId))) {
         for (const { key, namespace, engineKey, restAt } of entries) {
           const owner = engineKey.subarray(0, restAt)
-          if (last !== undefined && Buffer.compare(last, owner) === 0) continue
+          if (last !== undefined && equalBytes(last, owner)) continue
           last = owner
           yield { key, namespace }
         }

@@ -1,5 +1,5 @@
-import { MoraineError } from '@moraine/base'
-import type { BatchStream, ScanOptions } from 'moraine'
+import { equalBytes, MoraineError } from '@moraine/base'
+import type { BatchStream, ScanOptions, Snapshot } from 'moraine'
 import type { Codec } from '../codec/codec.ts'
 import type { Namespace } from '../codec/namespace-codec.ts'
 import type { StateKind } from '../descriptor/descriptor.ts'
@@ -43,8 +43,9 @@ export async function* scanEntries<Key>(
   keys: KeySpace<Key>,
   state: ScannedState,
   prefix: Uint8Array,
+  snapshot?: Snapshot,
 ): AsyncGenerator<StateEntry<Key>[]> {
-  for await (const batch of source.scanBatches({ prefix })) {
+  for await (const batch of source.scanBatches({ prefix, ...(snapshot !== undefined && { snapshot }) })) {
     const entries: StateEntry<Key>[] = []
     for (const [engineKey, bytes] of batch) {
       const entry = decodeEntry(keys, state, engineKey, bytes)
@@ -54,22 +55,28 @@ export async function* scanEntries<Key>(
   }
 }
 
-/** Keys of a state with their namespaces, each once. Changes that have not reached the engine are written first. */
+/** Keys of a state with their namespaces, each once, as they are now. Changes that have not reached the engine are written first. */
 export async function* scanKeys<Key>(
   host: StateHost<Key>,
   state: ScannedState & { readonly home: object },
 ): AsyncGenerator<{ readonly key: Key; readonly namespace: Namespace | undefined }> {
   await settle(host, (cell) => cell.home === state.home)
-  let last: Uint8Array | undefined
-  for (let group = host.keys.groups.first; group <= host.keys.groups.last; group++) {
-    for await (const entries of scanEntries(host.db, host.keys, state, statePrefix(group, state.stateId))) {
-      for (const { key, namespace, engineKey, restAt } of entries) {
-        const owner = engineKey.subarray(0, restAt)
-        if (last !== undefined && Buffer.compare(last, owner) === 0) continue
-        last = owner
-        yield { key, namespace }
+  const snapshot = host.db.snapshot()
+  const { first, last } = host.keys.groups
+  let owner: Uint8Array | undefined
+  try {
+    for (let group = first; group <= last; group++) {
+      for await (const entries of scanEntries(host.db, host.keys, state, statePrefix(group, state.stateId), snapshot)) {
+        for (const { key, namespace, engineKey, restAt } of entries) {
+          const next = engineKey.subarray(0, restAt)
+          if (owner !== undefined && equalBytes(owner, next)) continue
+          owner = next
+          yield { key, namespace }
+        }
       }
     }
+  } finally {
+    snapshot.close()
   }
 }
 
