@@ -186,7 +186,7 @@ export class KeyedStateBackend<Key> {
     await settle(this.#host, (cell) => isOfKey(cell.key, any))
     const snapshot = db.snapshot()
     try {
-      for (const { scanned } of [...this.#states.values()]) {
+      for (const { scanned } of this.#states.values()) {
         for await (const entries of scanEntries(db, keys, scanned, stateKeyPrefix(group, scanned.stateId, bytes), snapshot)) {
           for (const { namespace, mapKey, value } of entries) yield { state: scanned.stateName, kind: scanned.kind, namespace, mapKey, value }
         }
