@@ -142,6 +142,17 @@ test('processing time does not go back, neither with the clock nor with a restor
   await job.close()
 })
 
+test('without removal by compactions, expired entries are hidden all the same', async () => {
+  const world = new World()
+  const job = await world.open({ removeExpired: false, cacheEntries: 1 })
+  const state = job.state(valueState('state', plain))
+  for (let i = 0; i < 50; i++) await state.of(`key-${i}`).set('x')
+  world.now += 100
+  for (let i = 0; i < 50; i++) expect(await state.of(`key-${i}`).get()).toBeUndefined()
+  expect(await collect(state.keys())).toEqual([])
+  await job.close()
+})
+
 test('pitfall 20: compactions remove what has expired and nothing else, and an older checkpoint still has it', async () => {
   const world = new World()
   let job = await world.open({ cacheEntries: 10 })

@@ -27,6 +27,11 @@ export interface KeyedStateOptions<Key> {
   readonly maxInFlight?: number
   /** Checkpoints without a name that stay; default 3. */
   readonly retainCheckpoints?: number
+  /**
+   * Let compactions remove what has expired; default true. They run on the calling thread then, in slices, and look at every
+   * value, also those in blob files. False where no state has a TTL; expired entries are hidden all the same, and stay.
+   */
+  readonly removeExpired?: boolean
   /** What takes part in checkpoints. */
   readonly sinks?: readonly Sink[]
   /** Told of what failed without a call to fail: commits of sinks, handlers of processing timers, background work of the engine. */
@@ -49,6 +54,7 @@ const checks: OptionChecks<KeyedStateOptions<never>> = {
   cacheSizeBytes: wholeNumber(1, 2 ** 40),
   maxInFlight: wholeNumber(1, 1_000_000),
   retainCheckpoints: wholeNumber(1, 1_000),
+  removeExpired: (value) => (typeof value === 'boolean' ? undefined : 'true or false'),
   sinks: sinkList,
   onError: someFunction,
   engine: anything,
@@ -68,6 +74,7 @@ export interface BackendSettings<Key> {
   readonly cacheSizeBytes: number
   readonly maxInFlight: number
   readonly retainCheckpoints: number
+  readonly removeExpired: boolean
   readonly sinks: readonly Sink[]
   readonly onError: (error: unknown) => void
   readonly engine: EngineOptions
@@ -95,6 +102,7 @@ export function backendSettings<Key>(options: KeyedStateOptions<Key>): BackendSe
     cacheSizeBytes: options.cacheSizeBytes ?? 128 * MIB,
     maxInFlight: options.maxInFlight ?? 1_000,
     retainCheckpoints: options.retainCheckpoints ?? 3,
+    removeExpired: options.removeExpired ?? true,
     sinks: options.sinks ?? [],
     onError: options.onError ?? (() => {}),
     engine: options.engine ?? {},

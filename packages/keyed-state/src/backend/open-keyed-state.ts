@@ -27,7 +27,13 @@ export async function openKeyedState<Key>(location: Location, options: KeyedStat
   const settings = backendSettings(options)
   const { clock, random } = settings
   const filter = new ExpiryFilter()
-  const db = await open(location, { ...settings.engine, wal: 'none', compactionFilter: filter, clock, ...(random !== undefined && { random }) })
+  const db = await open(location, {
+    ...settings.engine,
+    wal: 'none',
+    clock,
+    ...(settings.removeExpired && { compactionFilter: filter }),
+    ...(random !== undefined && { random }),
+  })
   try {
     const point = await findRestorePoint(db, settings)
     const transactions = new SinkTransactions(settings.sinks, point.record.transactions)
