@@ -293,6 +293,12 @@ describe('calls that would wait for themselves are INVALID', () => {
     const { count } = states(job)
     await expect(job.process('a', () => job.checkpoint())).rejects.toMatchObject({ code: 'INVALID' })
     await expect(count.of('a').update(async (n) => { await job.checkpoint(); return n })).rejects.toMatchObject({ code: 'INVALID' })
+    let inside: Promise<unknown>[] = []
+    await count.of('a').update((n) => {
+      inside = [job.checkpoint(), job.advanceWatermark(1)]
+      return n
+    })
+    for (const call of inside) await expect(call).rejects.toMatchObject({ code: 'INVALID' })
     job.timers.onTimer(async () => void (await job.checkpoint()))
     await job.timers.register({ key: 'a', time: 1, domain: 'event' })
     await expect(job.advanceWatermark(1)).rejects.toMatchObject({ code: 'INVALID' })

@@ -1,7 +1,6 @@
 import { type Clock, Deferred, MoraineError, timeSlices } from '@moraine/base'
 import type { Checkpoint, Db, JsonValue } from 'moraine'
 import { RECORD_KEY } from '../state/engine-writer.ts'
-import { currentContext } from '../state/operation-context.ts'
 import type { StateHost } from '../state/state-host.ts'
 import type { StoredTimers } from '../timer/timer-service.ts'
 import {
@@ -107,9 +106,7 @@ export class Checkpointer<Key> {
   /** Resolves when the checkpoint is complete. */
   async take(options: CheckpointOptions): Promise<StateCheckpoint> {
     const { gate, db } = this.#host
-    if (currentContext(gate) !== undefined) {
-      throw new MoraineError('INVALID', 'checkpoint() inside a handler or an update() would wait for itself: call it from outside')
-    }
+    gate.ensureOutside('checkpoint()')
     const capture = metadataOf(options.metadata)
     const { name, ttlMs } = options
     if (name !== undefined && isAutomaticName(name)) throw new MoraineError('INVALID', `names of checkpoints may not begin with '${automaticName(0).slice(0, -1)}'`)

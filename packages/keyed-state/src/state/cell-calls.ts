@@ -173,12 +173,15 @@ export class CellCalls {
     const current = this.read(cell)
     // Before the function runs, because it may change the object that it is given.
     this.#host.cache.beforeChange(cell)
+    const { gate } = this.#host
     cell.running = true
     cell.ready = false
+    gate.running++
     let next: T | undefined
     try {
       next = change(current)
     } finally {
+      gate.running--
       cell.running = false
       cell.ready = true
     }

@@ -19,6 +19,8 @@ interface StandStill extends Waiting {
  */
 export class Gate {
   isOpen = true
+  /** Functions of the caller that run this very moment, one inside another. */
+  running = 0
   #inFlight = 0
   #queue: (Waiting | StandStill)[] = []
   #idle: Deferred<void> | undefined
@@ -86,6 +88,12 @@ export class Gate {
 
   ensureOpen(): void {
     if (this.#failure !== undefined) throw this.#failure
+  }
+
+  /** INVALID when the caller is inside a handler or an update, which `call` would wait for. */
+  ensureOutside(call: string): void {
+    if (this.running === 0 && currentContext(this) === undefined) return
+    throw new MoraineError('INVALID', `${call} inside a handler or an update() would wait for itself: call it from outside`)
   }
 
   async #still<R>(still: () => R, ready: () => Promise<void> | undefined): Promise<R> {

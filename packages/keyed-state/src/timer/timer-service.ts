@@ -2,7 +2,7 @@ import { type Clock, MoraineError, SerialQueue, timeSlices, type Timer as ClockT
 import { decodeNamespace } from '../codec/namespace-codec.ts'
 import { encodeFloat64 } from '../codec/number-codecs.ts'
 import { namespaceBytes } from '../state/key-space.ts'
-import { currentContext, OperationContext } from '../state/operation-context.ts'
+import { OperationContext } from '../state/operation-context.ts'
 import type { StateHost } from '../state/state-host.ts'
 import { groupOf, HEAD_BYTES, parseTimerKey, timerKey, TimerStateId } from '../state-key/state-key.ts'
 import { type ScanTimers, timeOf } from './group-timers.ts'
@@ -123,9 +123,7 @@ export class TimerService<Key> {
     try {
       checkTime(call, ms)
       this.#host.gate.ensureOpen()
-      if (currentContext(this.#host.gate) !== undefined) {
-        throw new MoraineError('INVALID', `${call} is called inside a handler or an update() and would wait for itself: call it from outside`)
-      }
+      this.#host.gate.ensureOutside(`${call}()`)
     } catch (error) {
       return Promise.reject(error)
     }
