@@ -3,7 +3,7 @@
 import { Deferred, type MoraineError, systemClock, utf8Encode } from '@moraine/base'
 import { json, type KeyedStateBackend, keyGroupOf, openKeyedState, rescaleKeyedState, utf8, valueState } from '@moraine/keyed-state'
 import { FaultyObjectStore, WrappedObjectStore } from '@moraine/object-store'
-import { clone, MemoryObjectStore } from 'moraine'
+import { clone, MemoryObjectStore, open } from 'moraine'
 import { describe, expect, test } from 'vitest'
 import { collect, type Job, openJob, states } from './keyed-job.ts'
 
@@ -488,6 +488,24 @@ describe('rescaling', () => {
     await expect(rescaleKeyedState([{ location: { store, prefix: 'a' } }], [{ store, prefix: 'target' }])).rejects.toThrow(/are missing/)
     await expect(rescaleKeyedState([{ location: { store, prefix: 'nothing' } }], [{ store, prefix: 'target' }])).rejects.toMatchObject({ code: 'INVALID' })
     expect((await store.list('target')).objects).toEqual([])
+  })
+
+  test('a target that holds something else is refused, and its owner is not disturbed', async () => {
+    const store = new MemoryObjectStore()
+    await prepare(store)
+    const other = await open({ store, prefix: 'taken' }, { wal: 'none' })
+    await other.put('key', 'value')
+    await other.flush()
+    const job = await openJob(store, 'job')
+    for (const prefix of ['taken', 'job', 'one']) {
+      await expect(rescaleKeyedState([{ location: { store, prefix: 'one' } }], [{ store, prefix }]), prefix).rejects.toMatchObject({ code: 'INVALID' })
+    }
+    await other.put('more', 'value')
+    await other.flush()
+    await states(job).count.of('a').set(1n)
+    await job.checkpoint()
+    await other.close()
+    await job.close()
   })
 
   test('an engine clone of a checkpoint is keyed state, one of a later state is refused', async () => {

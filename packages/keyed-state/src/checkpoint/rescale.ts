@@ -1,12 +1,12 @@
 import { type Clock, isMoraineError, MoraineError, type Random } from '@moraine/base'
-import { clone, type CloneSourceSpec, type Db, type Location, open, type OpenOptions } from 'moraine'
+import { clone, type CloneSourceSpec, type Db, type DbReader, type Location, open, type OpenOptions, type ScanOptions } from 'moraine'
 import { anything, checkOptions, text, withMethod } from '../descriptor/option-checks.ts'
 import type { KeyGroupRange } from '../key-group/key-group.ts'
 import { RECORD_KEY } from '../state/engine-writer.ts'
 import { groupPrefix } from '../state-key/state-key.ts'
-import { listCheckpoints } from './checkpointer.ts'
+import { decodeRecord } from './checkpoint-record.ts'
 import { putCheckpoint } from './put-checkpoint.ts'
-import { type Environment, openCheckpoint, openFollower, readRecord } from './read-checkpoint.ts'
+import { type Environment, openCheckpoint, openFollower } from './read-checkpoint.ts'
 import { planRescale, type RescaleSource, type RescaleTarget } from './rescale-plan.ts'
 
 /** A database to take state from. */
@@ -102,7 +102,7 @@ async function makeTarget(
   environment: Environment,
   signal: AbortSignal | undefined,
 ): Promise<boolean> {
-  const found = await lookAt(location, environment)
+  const found = await lookAt(location, record.keyGroups, environment)
   if (found === record.rescale) return false
   const ranges = parts.map(({ source, first, last }): CloneSourceSpec => ({
     location: (specs[source] as RescaleSourceSpec).location,
@@ -119,7 +119,7 @@ async function makeTarget(
   }
   const db = await open(location, { ...IDLE_ENGINE, ...environment })
   try {
-    if (refusal !== undefined && !(await isUnfinished(db, record.keyGroups))) throw refusal
+    if (refusal !== undefined && !(await isUnfinished(db))) throw refusal
     await putCheckpoint(db, record)
   } finally {
     await db.close()
@@ -127,9 +127,12 @@ async function makeTarget(
   return true
 }
 
-/** What is at a target: the plan that it was made by, something unfinished, or (undefined) nothing to speak of. */
-async function lookAt(location: Location, environment: Environment): Promise<string | undefined> {
-  let reader: Awaited<ReturnType<typeof openFollower>>
+/**
+ * What is at a target: the plan that it was made by, something that may be an unfinished one, or (undefined) nothing to speak
+ * of. By reading only: whoever owns a database that is none of ours must not be fenced.
+ */
+async function lookAt(location: Location, groups: KeyGroupRange, environment: Environment): Promise<string | undefined> {
+  let reader: DbReader
   try {
     reader = await openFollower(location, environment)
   } catch (error) {
@@ -138,19 +141,22 @@ async function lookAt(location: Location, environment: Environment): Promise<str
     throw error
   }
   try {
-    const record = await readRecord(reader)
-    return record === undefined ? 'unfinished' : record.rescale
+    const bytes = await reader.get(RECORD_KEY)
+    if (bytes !== undefined) return decodeRecord(bytes).rescale
+    const isOurs = (await isEmpty(reader, { lt: groupPrefix(groups.first) })) && (await isEmpty(reader, { gte: groupPrefix(groups.last + 1) }))
+    return isOurs ? 'unfinished' : undefined
   } finally {
     await reader.close()
   }
 }
 
-/** Whether a database is a clone of key groups that nobody has written to. */
-async function isUnfinished(db: Db, { first, last }: KeyGroupRange): Promise<boolean> {
-  if ((await listCheckpoints(db)).length > 0 || (await db.checkpoints()).length > 0 || (await db.get(RECORD_KEY)) !== undefined) return false
-  for await (const _ of db.scan({ lt: groupPrefix(first), limit: 1 })) return false
-  for await (const _ of db.scan({ gte: groupPrefix(last + 1), limit: 1 })) return false
-  if (db.stats().borrowed.length > 0) return true
-  for await (const _ of db.scan({ limit: 1 })) return false
+/** Whether a database whose keys are in the range has been cloned and nothing else. */
+async function isUnfinished(db: Db): Promise<boolean> {
+  if ((await db.checkpoints()).length > 0 || (await db.get(RECORD_KEY)) !== undefined) return false
+  return db.stats().borrowed.length > 0 || (await isEmpty(db, {}))
+}
+
+async function isEmpty(source: Db | DbReader, range: ScanOptions): Promise<boolean> {
+  for await (const _ of source.scan({ ...range, limit: 1 })) return false
   return true
 }
