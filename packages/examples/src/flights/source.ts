@@ -25,20 +25,22 @@ export function flightsFile(): string {
 }
 
 /**
- * Reads the first `rowLimit` flights, one Parquet row group (about 270,000 rows) a step.
+ * Reads the first `rowLimit` flights, from row `rowFrom` on, one Parquet row group (about 270,000 rows) a step.
  *
  * A row group's column is one compressed chunk, so nothing smaller can be read without decoding it again. Columns are
  * decoded one after the other and narrowed to typed arrays at once: the decoder's boxed numbers of one column are
  * garbage before those of the next exist, which halves the peak memory.
  */
-export async function* readFlights(path: string, rowLimit: number): AsyncGenerator<FlightColumns> {
+export async function* readFlights(path: string, rowLimit: number, rowFrom = 0): AsyncGenerator<FlightColumns> {
   const file = await asyncBufferFromFile(path)
   const metadata = await parquetMetadataAsync(file)
-  let rowStart = 0
+  let groupEnd = 0
   for (const group of metadata.row_groups) {
-    const rowEnd = Math.min(rowStart + Number(group.num_rows), rowLimit)
+    const rowStart = Math.max(groupEnd, rowFrom)
+    groupEnd += Number(group.num_rows)
+    const rowEnd = Math.min(groupEnd, rowLimit)
     const count = rowEnd - rowStart
-    if (count <= 0) return
+    if (count <= 0) continue
 
     const readColumn = async (name: string, assign: (row: number, value: unknown) => void): Promise<void> => {
       let filled = 0
@@ -64,7 +66,6 @@ export async function* readFlights(path: string, rowLimit: number): AsyncGenerat
     await readColumn('origin', (row, value) => (origins[row] = value as string))
     await readColumn('destination', (row, value) => (destinations[row] = value as string))
     yield { count, minutes, delays, distances, origins, destinations }
-    rowStart = rowEnd
   }
 }
 

@@ -1,0 +1,4 @@
+import { runProgram } from '../runner/program.ts'
+import { airportHours } from './airport-hours.ts'
+
+process.exitCode = await runProgram(airportHours, process)
