@@ -1,4 +1,4 @@
-import { type Codec, float64, mapState, type Namespace, utf8 } from '@moraine/keyed-state'
+import { json, utf8, valueState } from '@moraine/keyed-state'
 import { GeneratedSource } from '../harness/generated-source.ts'
 import type { Job } from '../harness/job.ts'
 import type { ExampleSize } from '../runner/example.ts'
@@ -7,10 +7,14 @@ import { type AdEvent, adEvent, OUT_OF_ORDERNESS_MS } from './event.ts'
 /** A purchase counts for the impressions of its user from so long before it to the moment itself. */
 export const WITHIN_MS: number = 10 * 60_000
 
-const ids: Codec<number> = float64
-/** Id to time of the rows of a stream that may still find a partner. */
-const impressionsState = mapState('impressions', { keyCodec: ids, codec: float64 })
-const purchasesState = mapState('purchases', { keyCodec: ids, codec: float64 })
+/** A row that may still find a partner. */
+interface Waiting {
+  readonly id: number
+  readonly time: number
+}
+
+/** Of a user, in a namespace for each stream. */
+const waitingState = valueState('waiting', { codec: json<Waiting[]>() })
 
 /**
  * An interval join. Each row is kept in the buffer of its stream and looks for partners in that of the other, so a pair is found
@@ -25,33 +29,30 @@ export function attributionJob({ records, seed }: ExampleSize): Job<AdEvent, str
     keyOf: ({ user }) => user,
     timeOf: ({ time }) => time,
     open({ state, emit }) {
-      const impressions = state.state(impressionsState)
-      const purchases = state.state(purchasesState)
-
-      const keep = (user: string, kind: AdEvent['kind'], id: number, until: number): Promise<void> =>
-        state.timers.register({ key: user, namespace: [kind, id], time: until, domain: 'event' })
-
+      const waiting = state.state(waitingState)
       return {
         async process({ kind, id, user, time }) {
           if (state.watermark !== undefined && time <= state.watermark) return emit('late', [kind, id])
+          await waiting.of(user, kind).update((rows = []) => [...rows, { id, time }])
           if (kind === 'impression') {
-            await impressions.of(user).set(id, time)
-            await keep(user, kind, id, time + WITHIN_MS)
-            for await (const [purchase, at] of purchases.of(user).entries()) {
-              if (time <= at && at <= time + WITHIN_MS) emit('pairs', [id, purchase, user, at - time])
+            await state.timers.register({ key: user, namespace: [kind, id], time: time + WITHIN_MS, domain: 'event' })
+            for (const purchase of (await waiting.of(user, 'purchase').get()) ?? []) {
+              if (time <= purchase.time && purchase.time <= time + WITHIN_MS) emit('pairs', [id, purchase.id, user, purchase.time - time])
             }
           } else {
-            await purchases.of(user).set(id, time)
-            await keep(user, kind, id, time)
-            for await (const [impression, at] of impressions.of(user).entries()) {
-              if (at <= time && time <= at + WITHIN_MS) emit('pairs', [impression, id, user, time - at])
+            await state.timers.register({ key: user, namespace: [kind, id], time, domain: 'event' })
+            for (const impression of (await waiting.of(user, 'impression').get()) ?? []) {
+              if (impression.time <= time && time <= impression.time + WITHIN_MS) emit('pairs', [impression.id, id, user, time - impression.time])
             }
           }
         },
 
         async onTimer({ key: user, namespace }) {
-          const [kind, id] = namespace as readonly Namespace[]
-          await (kind === 'impression' ? impressions : purchases).of(user).delete(id as number)
+          const [kind, id] = namespace as readonly [AdEvent['kind'], number]
+          await waiting.of(user, kind).update((rows = []) => {
+            const left = rows.filter((row) => row.id !== id)
+            return left.length > 0 ? left : undefined
+          })
         },
       }
     },

@@ -35,7 +35,8 @@ export function live(example: AnyExample, life: Life): Promise<RunResult> {
   })
 }
 
-function watched<In, Key>(job: Job<In, Key>, onRecord: () => void): Job<In, Key> {
+/** The job with something called before every record. */
+export function watched<In, Key>(job: Job<In, Key>, onRecord: () => void): Job<In, Key> {
   return {
     ...job,
     open(context) {
