@@ -71,6 +71,13 @@ test('the next start commits what the checkpoint has and drops the rest', async 
   expect(await shown()).toEqual(['kept', 'goes on'])
 })
 
+test('rows that wait for a checkpoint are dropped when the job starts again in the same process', async () => {
+  const sink = await started()
+  sink.write('never happened')
+  await sink.abortUnknown([])
+  expect(await sink.prepare()).toBeUndefined()
+})
+
 test('rows stay with a sink that could not prepare', async () => {
   const sink = await started()
   sink.write(1)
@@ -81,6 +88,19 @@ test('rows stay with a sink that could not prepare', async () => {
   await mkdir(folder)
   await sink.commit((await sink.prepare()) as JsonValue)
   expect(await shown()).toEqual([1, 2])
+})
+
+test('rows of a start that is over do not come back when their file fails late', async () => {
+  const sink = await started()
+  sink.write('before')
+  await rm(folder, { recursive: true })
+  const failing = sink.prepare()
+  const restarted = sink.abortUnknown([])
+  await expect(failing).rejects.toThrow(/ENOENT/)
+  await restarted
+  sink.write('after')
+  await sink.commit((await sink.prepare()) as JsonValue)
+  expect(await shown()).toEqual(['after'])
 })
 
 test('a part that is gone is an error, not an empty result', async () => {

@@ -24,6 +24,8 @@ export class FileSink implements OutputSink {
   readonly #random: Random
   #lines: string[] = []
   #nextNumber = 0
+  /** Counts the starts of the job, so that what an earlier one has left unfinished does not meddle with the present one. */
+  #start = 0
 
   constructor(name: string, folder: string, random: Random) {
     this.name = name
@@ -40,12 +42,13 @@ export class FileSink implements OutputSink {
     if (lines.length === 0) return undefined
     // From here on, and before anything is waited for, rows are the next transaction's.
     this.#lines = []
+    const start = this.#start
     const part = `part-${String(this.#nextNumber++).padStart(8, '0')}-${randomHex(this.#random, 4)}.jsonl`
     try {
       await writeSynced(join(this.folder, part + PENDING), `${lines.join('\n')}\n`)
       await syncFolder(this.folder)
     } catch (error) {
-      this.#lines = lines.concat(this.#lines)
+      if (start === this.#start) this.#lines = lines.concat(this.#lines)
       throw error
     }
     return { part }
@@ -68,6 +71,7 @@ export class FileSink implements OutputSink {
   /** What was begun or prepared after the checkpoint that the job goes back to never happened. */
   async abortUnknown(known: readonly JsonValue[]): Promise<void> {
     this.#lines = []
+    this.#start++
     await mkdir(this.folder, { recursive: true })
     const kept = new Set(known.map((transaction) => (transaction as Transaction).part))
     for (const name of await readdir(this.folder)) {

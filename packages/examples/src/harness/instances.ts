@@ -1,9 +1,10 @@
 import { MoraineError, type Random, randomHex } from '@moraine/base'
-import { type KeyedStateBackend, type KeyedStateOptions, type KeyGroupRange, keyGroupOf, openKeyedState, type Sink } from '@moraine/keyed-state'
-import type { Location } from 'moraine'
+import { type KeyedStateBackend, type KeyedStateOptions, type KeyGroupRange, keyGroupOf, openKeyedState, type Timer } from '@moraine/keyed-state'
+import type { JsonValue, Location } from 'moraine'
 import { instanceLocation } from './instance-location.ts'
 import type { Job, OutputSink, ProcessFunction } from './job.ts'
 import { followerName, isFollowerName, type Position, positionMetadata, restoredPosition } from './position.ts'
+import { RowLine } from './row-line.ts'
 
 /** Settings of the keyed state that a caller may have an opinion on. */
 export type StateOptions = Pick<
@@ -24,12 +25,12 @@ const KEY_GROUPS = 128
 
 interface Instance<In, Key> {
   readonly backend: KeyedStateBackend<Key>
+  readonly line: RowLine
   readonly operator: ProcessFunction<In, Key>
 }
 
 interface Opened<Key> {
-  readonly backends: readonly KeyedStateBackend<Key>[]
-  readonly followers: FollowersSink
+  readonly opened: readonly { readonly backend: KeyedStateBackend<Key>; readonly line: RowLine }[]
   readonly restored: Position | undefined
   readonly own: boolean
 }
@@ -38,9 +39,9 @@ interface Opened<Key> {
  * The parallel instances of a job's operator, all in this process, each with its share of the key groups. A checkpoint is of
  * all of them or it is none. The first instance, the leader, says which one that is:
  *
- *   taking    All stand still in the same moment, because nothing is under way between two rounds. The leader's checkpoint
- *             waits for those of the others before it is written: they are its sinks, in the words of a two-phase commit. So
- *             a checkpoint of the leader is there only when those of the others are. The rows' sinks are the leader's, too.
+ *   taking    Every instance stands still for a moment; no record is processed until all have. The leader does last, and its
+ *             checkpoint is not written before those of the others are complete, so that there is one of the leader only
+ *             where there are the others'. The sinks are the leader's: what they commit belongs to a checkpoint of all.
  *   opening   The leader opens its newest checkpoint, and by that fences off whoever had the job open. The others open
  *             the one that has the leader's name for it, though they may hold a newer one.
  *
@@ -55,47 +56,56 @@ export class Instances<In, Key> {
   readonly #job: Job<In, Key>
   readonly #random: Random
   readonly #instances: readonly Instance<In, Key>[]
-  readonly #followers: FollowersSink
 
   static async open<In, Key>(job: Job<In, Key>, options: InstancesOptions): Promise<Instances<In, Key>> {
     const { location, parallelism, sinks, state, random, onError } = options
-    const backends: KeyedStateBackend<Key>[] = []
-    const followers = new FollowersSink()
-    const openOne = async (index: number, more: { checkpoint?: string; sinks?: readonly Sink[] }): Promise<KeyedStateBackend<Key>> => {
-      const shared = { ...state, keyCodec: job.keyCodec, keyGroups: groupsOf(index, parallelism), random, onError }
-      const backend = await openKeyedState(instanceLocation(location, index), { ...shared, ...more })
-      backends.push(backend)
+    const opened: { backend: KeyedStateBackend<Key>; line: RowLine }[] = []
+    const openOne = async (checkpoint?: string): Promise<KeyedStateBackend<Key>> => {
+      const index = opened.length
+      const line = new RowLine()
+      const backend = await openKeyedState(instanceLocation(location, index), {
+        ...state,
+        keyCodec: job.keyCodec,
+        keyGroups: groupsOf(index, parallelism),
+        // The line first: the rows it passes on go with the sinks' present transaction.
+        sinks: index === 0 ? [line, ...sinks] : [line],
+        ...(checkpoint !== undefined && { checkpoint }),
+        random,
+        onError,
+      })
+      opened.push({ backend, line })
       return backend
     }
     try {
-      const leader = await openOne(0, { sinks: [...sinks, followers] })
+      const leader = await openOne()
       const restored = restoredPosition(leader.restored)
       // A rescaled job has not taken a checkpoint of its own yet, and then there is only one to open.
       const own = restored !== undefined && leader.restored?.sources.length === 0
-      for (let index = 1; index < parallelism; index++) await openOne(index, own ? { checkpoint: followerName(restored) } : {})
-      return new Instances(job, options, { backends, followers, restored, own })
+      while (opened.length < parallelism) await openOne(own ? followerName(restored) : undefined)
+      return new Instances(job, options, { opened, restored, own })
     } catch (error) {
-      await Promise.allSettled(backends.map((backend) => backend.close()))
+      await Promise.allSettled(opened.map(({ backend }) => backend.close()))
       throw error
     }
   }
 
-  private constructor(job: Job<In, Key>, options: InstancesOptions, { backends, followers, restored, own }: Opened<Key>) {
+  private constructor(job: Job<In, Key>, options: InstancesOptions, { opened, restored, own }: Opened<Key>) {
     this.restored = restored
     this.hasOwnCheckpoint = own
     this.#job = job
     this.#random = options.random
-    this.#followers = followers
     const sinks = new Map(options.sinks.map((sink) => [sink.name, sink]))
-    const emit: Parameters<Job<In, Key>['open']>[0]['emit'] = (output, row) => {
-      const sink = sinks.get(output)
-      if (sink === undefined) throw new MoraineError('INVALID', `the job has no sink '${output}': give it one, with that name`)
-      sink.write(row)
-    }
-    this.#instances = backends.map((backend) => {
+    this.#instances = opened.map(({ backend, line }) => {
+      const emit = (output: string, row: JsonValue): void => {
+        const sink = sinks.get(output)
+        if (sink === undefined) throw new MoraineError('INVALID', `the job has no sink '${output}': give it one, with that name`)
+        line.add(sink, row)
+      }
       const operator = job.open({ state: backend, emit })
-      backend.timers.onTimer((timer) => operator.onTimer?.(timer))
-      return { backend, operator }
+      const onTimer = (timer: Timer<Key>): void | Promise<void> => operator.onTimer?.(timer)
+      // Event timers fire between rounds, when nothing else runs. Processing timers take their turn among their key's records.
+      backend.timers.onTimer((timer) => (timer.domain === 'event' ? onTimer(timer) : backend.process(timer.key, () => onTimer(timer))))
+      return { backend, line, operator }
     })
   }
 
@@ -118,20 +128,26 @@ export class Instances<In, Key> {
   }
 
   /**
-   * Takes a checkpoint of what the instances are in this very moment, and resolves when it is complete. Nothing may be under
-   * way, and the one before must have ended; afterwards the job can go on at once.
+   * Begins a checkpoint, between two rounds and after the one before has ended. Resolves when every instance has stood still:
+   * then the job can go on. `complete` resolves when the checkpoint is stored.
    */
-  async checkpoint(position: Omit<Position, 'id'>): Promise<void> {
+  async checkpoint(position: Omit<Position, 'id'>): Promise<{ readonly complete: Promise<void> }> {
     const id = randomHex(this.#random, 8)
-    const name = followerName({ id })
     const metadata = positionMetadata({ ...position, id })
-    const [leader, ...rest] = this.#instances.map(({ backend }) => backend)
-    // Every call draws its line at once; only then is anything waited for.
-    this.#followers.ready = Promise.all(rest.map((backend) => backend.checkpoint({ name, metadata })))
-    await (leader as KeyedStateBackend<Key>).checkpoint({ metadata })
-    for (const backend of rest) {
+    const name = followerName({ id })
+    const [leader, ...rest] = this.#instances as [Instance<In, Key>, ...Instance<In, Key>[]]
+    const begun = rest.map(({ backend, line }) => begin(line, Promise.resolve(), () => backend.checkpoint({ name, metadata })))
+    await Promise.all(begun.map(({ drawn }) => drawn))
+    const others = Promise.all(begun.map(({ taken }) => taken))
+    const { drawn, taken } = begin(leader.line, others, () => leader.backend.checkpoint({ metadata }))
+    await drawn
+    return { complete: taken.then(() => this.#deleteOld(name)) }
+  }
+
+  async #deleteOld(newest: string): Promise<void> {
+    for (const { backend } of this.#instances.slice(1)) {
       for (const old of await backend.checkpoints()) {
-        if (isFollowerName(old.name) && old.name !== name) await backend.deleteCheckpoint(old.id)
+        if (isFollowerName(old.name) && old.name !== newest) await backend.deleteCheckpoint(old.id)
       }
     }
   }
@@ -146,16 +162,13 @@ export class Instances<In, Key> {
   }
 }
 
-/** Takes part in the leader's checkpoints and holds each back until those of the others are complete. Nothing to commit. */
-class FollowersSink implements Sink {
-  readonly name = 'instances'
-  ready: Promise<unknown> = Promise.resolve()
-
-  async prepare(): Promise<undefined> {
-    await this.ready
-  }
-
-  commit(): void {}
+/** Begins the checkpoint of one instance. `drawn` also ends, with the failure, when it never comes to stand still. */
+function begin(line: RowLine, holdBack: Promise<unknown>, take: () => Promise<unknown>): { drawn: Promise<unknown>; taken: Promise<unknown> } {
+  const drawn = line.next(holdBack)
+  const taken = take()
+  // Whoever waits for either hears of a failure; while only one is waited for, the other must not count as unhandled.
+  taken.catch(() => {})
+  return { drawn: Promise.race([drawn, taken]), taken }
 }
 
 async function processAll<In, Key>({ backend, operator }: Instance<In, Key>, records: readonly In[], keyOf: (record: In) => Key): Promise<void> {

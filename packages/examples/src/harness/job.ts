@@ -18,7 +18,10 @@ export interface JobContext<Key> {
 /** What happens to records and timers. One instance runs many keys at a time, and one key's records in their order. */
 export interface ProcessFunction<In, Key> {
   process(record: In): unknown
-  /** Event timers fire between records, one after another in the order of time. */
+  /**
+   * Event timers fire between rounds, one after another in the order of time; processing timers as time goes by, in turn with the
+   * records of their key. At the end of the source the watermark goes to END_OF_TIME: a timer that sets the next one stops there.
+   */
   onTimer?(timer: Timer<Key>): void | Promise<void>
 }
 

@@ -197,6 +197,31 @@ test('stopped by its signal, it goes on later', async () => {
   expect(await shown()).toEqual(await undisturbed())
 })
 
+test('the watermark goes on from what was seen before the restart', async () => {
+  const times = [
+    [[1_000], [200]],
+    [[100], [900]],
+  ]
+  const job: Job<number, string> = {
+    source: { partitions: 2, read: (partition, offset) => (times[partition] as number[][]).slice(offset) },
+    keyCodec: utf8,
+    outOfOrdernessMs: 0,
+    keyOf: String,
+    timeOf: (time) => time,
+    open: () => ({ process: () => {} }),
+  }
+  const watermarks: (number | undefined)[] = []
+  for (let run = 0; run < 2; run++) {
+    const controller = new AbortController()
+    const onProgress = ({ watermark }: Progress): void => {
+      watermarks.push(watermark)
+      controller.abort()
+    }
+    await runJob(job, options({ signal: controller.signal, onProgress }))
+  }
+  expect(watermarks).toEqual([99, 899])
+})
+
 test('a finished job has nothing left to do', async () => {
   await runJob(countingJob(), options())
   const rows = await shown()
@@ -254,6 +279,50 @@ test('an instance that is a checkpoint ahead of the leader goes back to the one 
   expect(ahead).toBe(8)
   expect(await countsIn(2)).toEqual(EXPECTED_COUNTS)
   expect(await shown()).toEqual(await undisturbed())
+})
+
+test('processing timers, which fire when they like, and so may while others stand still already, emit their rows once', async () => {
+  // In the state, too, is how often each key was reported: rows and state must agree wherever the job is cut off.
+  const reports = valueState('reports', { codec: float64 })
+  let failures = 0
+  const job: Job<Numbered, string> = {
+    ...countingJob(),
+    open({ state, emit }) {
+      const reported = state.state(reports)
+      const report = async (key: string): Promise<void> => {
+        const before = (await reported.of(key).get()) ?? 0
+        await new Promise((resolve) => setTimeout(resolve, 2))
+        await reported.of(key).set(before + 1)
+        emit('rows', [key, before + 1])
+        await state.timers.register({ key, time: Date.now() + 15, domain: 'processing' })
+      }
+      return {
+        async process({ n, key }) {
+          if (n < 14) await report(key)
+          if (n % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 3))
+          if (n % 200 === 150 && failures < 3 * Math.ceil(n / 200)) {
+            failures++
+            throw new Error('again')
+          }
+        },
+        onTimer: ({ key, domain }) => (domain === 'processing' ? report(key) : undefined),
+      }
+    },
+  }
+  await runJob(job, options({ parallelism: 3, maxRestarts: 9, checkpointEveryRecords: 32 }))
+  expect(failures).toBeGreaterThanOrEqual(6)
+  const rows = await shown()
+  expect(new Set(rows).size).toBe(rows.length)
+  for (let i = 0; i < 3; i++) {
+    const reader = await openKeyedStateReader<string>(instanceLocation({ store, prefix: 'job' }, i))
+    for (let k = 0; k < 7; k++) {
+      const total = await reader.state(reports).of(`k${k}`).get().catch(() => undefined)
+      if (total === undefined) continue
+      const own = rows.filter((row) => row.startsWith(`["k${k}"`))
+      expect(own.sort()).toEqual(Array.from({ length: total }, (_, n) => `["k${k}",${n + 1}]`).sort())
+    }
+    await reader.close()
+  }
 })
 
 test('rescaled from 1 to 3 to 2 instances on the way', async () => {

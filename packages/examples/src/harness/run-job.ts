@@ -93,9 +93,9 @@ async function runOnce<In, Key>(job: Job<In, Key>, settings: Settings, totals: T
     const records = (): number => offsets.reduce((a, b) => a + b, 0)
     if (restored?.finished === true) return { finished: true, records: records() }
 
-    const takeCheckpoint = async (finished: boolean): Promise<void> => {
-      await instances.checkpoint({ offsets: [...offsets], greatestTimes: watermarks.seen(), finished })
-      totals.checkpoints++
+    const takeCheckpoint = async (finished: boolean): Promise<{ complete: Promise<void> }> => {
+      const { complete } = await instances.checkpoint({ offsets: [...offsets], greatestTimes: watermarks.seen(), finished })
+      return { complete: complete.then(() => void totals.checkpoints++) }
     }
     const checkpoints = new BackgroundCheckpoints(settings, takeCheckpoint)
     if (!instances.hasOwnCheckpoint) await checkpoints.takeNow(false)
@@ -129,22 +129,25 @@ async function runOnce<In, Key>(job: Job<In, Key>, settings: Settings, totals: T
   }
 }
 
+/** Begins a checkpoint, and resolves when the job may go on. */
+type Take = (finished: boolean) => Promise<{ readonly complete: Promise<void> }>
+
 /** At most one checkpoint at a time; a failed one ends the job at the next moment of rest. */
 class BackgroundCheckpoints {
   readonly #settings: Settings
-  readonly #take: (finished: boolean) => Promise<void>
+  readonly #take: Take
   #records = 0
   #beganMs: number
   #running: Promise<void> | undefined
   #failure: { readonly error: unknown } | undefined
 
-  constructor(settings: Settings, take: (finished: boolean) => Promise<void>) {
+  constructor(settings: Settings, take: Take) {
     this.#settings = settings
     this.#take = take
     this.#beganMs = settings.clock.monotonicMs()
   }
 
-  /** Begins one when it is time to. Waits only for one that is still under way when the next is due. */
+  /** Begins one when it is time to. Waits for its completion only when the next is due before that. */
   async takeWhenDue(records: number): Promise<void> {
     this.#throwFailure()
     const { clock, checkpointEveryMs, checkpointEveryRecords } = this.#settings
@@ -154,7 +157,8 @@ class BackgroundCheckpoints {
     this.#throwFailure()
     this.#records = 0
     this.#beganMs = clock.monotonicMs()
-    this.#running = this.#take(false).catch((error: unknown) => {
+    const { complete } = await this.#take(false)
+    this.#running = complete.catch((error: unknown) => {
       this.#failure ??= { error }
     })
   }
@@ -162,7 +166,8 @@ class BackgroundCheckpoints {
   async takeNow(finished: boolean): Promise<void> {
     await this.#running
     this.#throwFailure()
-    await this.#take(finished)
+    const { complete } = await this.#take(finished)
+    await complete
   }
 
   #throwFailure(): void {
