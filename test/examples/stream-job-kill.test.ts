@@ -23,13 +23,12 @@ async function run(example: string, ...args: string[]): Promise<{ kills: number;
 }
 
 test('killed in the midst of records, checkpoints and renames', async () => {
-  const size = ['--records', '12000', '--parallelism', '2']
-  const whole = await run('sessions', ...size)
   const location = pathToFileURL(join(folder, 'state')).href
-  const crashed = await run('sessions', ...size, '--crash-every', '4000', '--location', location)
-  expect(crashed.kills).toBeGreaterThan(0)
-  expect(crashed.equal).toBe(true)
-  expect(crashed.outputs).toEqual(whole.outputs)
+  const { kills, equal, outputs } = await run('sessions', '--records', '6000', '--parallelism', '2', '--crash-every', '2500', '--location', location)
+  expect(kills).toBeGreaterThan(0)
+  expect(equal).toBe(true)
+  // The known answer of an undisturbed run of so many records.
+  expect(outputs).toMatchObject({ sessions: { job: { rows: 1_559, digest: '7e8b58a6c485fd59' } }, late: { job: { rows: 0 } } })
   // One prefix below the location, with a folder for each instance: nothing was started over somewhere else.
   const [prefix, ...others] = readdirSync(join(folder, 'state'))
   expect(others).toEqual([])

@@ -13,7 +13,7 @@ type HourRow = [airport: string, hour: number, flights: number, delayMinutes: nu
 export const airportHours: Example<FlightReport, string> = {
   name: 'airport-hours',
   summary: 'Departures and delays by airport and hour, from real flights that are reported out of order, and some of them too late',
-  defaultRecords: 300_000,
+  defaultRecords: flightsInSource,
   mostRecords: flightsInSource,
   outputs: ['hours', 'late'],
   job: airportHoursJob,

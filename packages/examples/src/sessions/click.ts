@@ -12,7 +12,7 @@ const STEP_MS = 1_000
 const USERS = 1_000
 
 /** How far clicks are out of order. */
-export const OUT_OF_ORDERNESS_MS = 60_000
+export const OUT_OF_ORDERNESS_MS: number = 10 * 60_000
 
 /** Click `number` of the endless stream of a seed. */
 export function click(seed: number, number: number): Click {
