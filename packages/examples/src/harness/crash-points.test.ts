@@ -1,4 +1,4 @@
-// Invariant: a process that is gone after any one of its calls to the store, before it took effect or after, leaves a job that goes on
+// Invariant: a process that is gone after any one of its writes to the store, before it took effect or after, leaves a job that goes on
 // to the same result, with one instance and with several.
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -14,7 +14,7 @@ import type { Job } from './job.ts'
 import { runJob } from './run-job.ts'
 
 const ENGINE: OpenOptions = { workerThreads: 0, fenceCheckIntervalMs: 0, gcIntervalMs: 0 }
-const RECORDS = 40
+const RECORDS = 30
 
 let folder: string
 beforeEach(() => {
@@ -68,10 +68,12 @@ test.each([1, 2])('with %i instances', async (parallelism) => {
   const expected = await rowsIn(join(folder, 'whole'))
   expect(expected.length).toBeGreaterThan(RECORDS)
   let cuts = 0
+  let writes = 0
   for (let call = 1; call <= whole.calls.length; call++) {
-    // A call that only reads has no effect to be cut off after.
-    const writes = /^(put|delete)/.test(whole.calls[call - 1] as string)
-    for (const when of writes ? (['before', 'after'] as const) : (['before'] as const)) {
+    // Who is gone at a call that only reads leaves what the write before it has left.
+    if (!/^(put|delete)/.test(whole.calls[call - 1] as string)) continue
+    writes++
+    for (const when of ['before', 'after'] as const) {
       const cut: Cut = { call, when }
       const rows = join(folder, `${call}-${when}`)
       const inner = new MemoryObjectStore()
@@ -86,5 +88,6 @@ test.each([1, 2])('with %i instances', async (parallelism) => {
     }
   }
   // Calls that run at the same time may come in another order, and there may be fewer at the end.
-  expect(cuts).toBeGreaterThanOrEqual(whole.calls.length)
+  expect(writes).toBeGreaterThan(10)
+  expect(cuts).toBeGreaterThan(writes)
 })
