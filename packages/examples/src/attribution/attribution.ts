@@ -19,7 +19,7 @@ export const attribution: Example<AdEvent, string> = {
     const rows = pairs as PairRow[]
     const delay = rows.reduce((sum, row) => sum + row[3], 0) / Math.max(1, rows.length)
     return [
-      `${formatCount(rows.length)} pairs of ${formatCount(new Set(rows.map((row) => row[1])).size)} purchases with impressions before them`,
+      `${formatCount(rows.length)} pairs: ${formatCount(new Set(rows.map((row) => row[1])).size)} purchases, each with the impressions before it`,
       `${(delay / 60_000).toFixed(2)} minutes between the two on average`,
     ]
   },

@@ -16,7 +16,7 @@ export const cardFraud: Example<Payment, string> = {
   highlights({ alerts = [] }) {
     const rows = alerts as Alert[]
     const of = (rule: Alert[0]): string => formatCount(rows.filter((row) => row[0] === rule).length)
-    return [`${of('probe')} cards tried with a small payment before a large one, ${of('travel')} alerts for three countries in ten minutes`]
+    return [`${of('probe')} alerts for a small payment before a large one, ${of('travel')} for three countries in ten minutes`]
   },
 }
 

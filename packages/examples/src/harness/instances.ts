@@ -139,6 +139,8 @@ export class Instances<In, Key> {
     const begun = rest.map(({ backend, line }) => begin(line, Promise.resolve(), () => backend.checkpoint({ name, metadata })))
     await Promise.all(begun.map(({ drawn }) => drawn))
     const others = Promise.all(begun.map(({ taken }) => taken))
+    // The leader's checkpoint fails with it; when that fails before it has come to this, nobody asks for it.
+    others.catch(() => {})
     const { drawn, taken } = begin(leader.line, others, () => leader.backend.checkpoint({ metadata }))
     await drawn
     return { complete: taken.then(() => this.#deleteOld(name)) }
