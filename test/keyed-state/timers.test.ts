@@ -201,6 +201,24 @@ describe('processing timers', () => {
     await job.close()
   })
 
+  test('what falls due while handlers run waits for the next turn, so that the watermark has one', async () => {
+    let now = 1_000
+    const job = await openKeyedState({ store: new MemoryObjectStore(), prefix: 'job' }, { keyCodec: utf8, clock: new SimulatedClock(), ttlClock: () => now })
+    const fired: string[] = []
+    job.timers.onTimer(async ({ key, domain }) => {
+      fired.push(`${domain[0]} ${key}`)
+      // Slower than the period, so that the next one is always due; without an end the test would not fail, but hang.
+      now += 5
+      if (domain === 'processing' && fired.length < 1_000) await job.timers.register({ key, time: now - 1, domain: 'processing' })
+    })
+    for (const key of ['a', 'b']) await job.timers.register({ key, time: 1_000, domain: 'processing' })
+    await job.timers.register({ key: 'c', time: 7, domain: 'event' })
+    const turns = [job.advanceProcessingTime(), job.advanceWatermark(7), job.advanceProcessingTime()]
+    await Promise.all(turns)
+    expect(fired).toEqual(['p a', 'p b', 'e c', 'p a', 'p b'])
+    await job.close()
+  })
+
   test('can be driven by hand, and a failing handler is reported and tried again', async () => {
     let now = 1_000
     const errors: unknown[] = []

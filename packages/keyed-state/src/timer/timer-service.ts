@@ -149,10 +149,12 @@ export class TimerService<Key> {
     const { time } = this.#host
     const queue = this.#queues[domain]
     const pause = timeSlices(this.#options.clock, this.#stopped.signal)
+    // Processing time goes on while handlers run. What falls due meanwhile is for the next turn: handlers that are slower than
+    // the period of their timers would never let a watermark have its own.
+    const limit = domain === 'event' ? time.watermark : time.processingMs
     for (;;) {
       if (!queue.isKnown) await this.#load(domain)
       const head = queue.peek()
-      const limit = domain === 'event' ? time.watermark : time.processingMs
       if (head === undefined || limit === undefined || timeOf(head) > limit || this.#handler === undefined) return
       const firing = this.#host.gate.isOpen ? this.#fire(domain, head) : this.#fireAdmitted(domain, head)
       if (firing !== undefined) await firing
