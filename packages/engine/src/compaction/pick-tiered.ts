@@ -1,5 +1,5 @@
 import type { TableFile } from '../manifest/table-file.ts'
-import { LEVEL_COUNT, levelBytes, overlappingInRun, type Version } from '../manifest/version.ts'
+import { LEVEL_COUNT, levelBytes, levelZeroDepth, overlappingInRun, type Version } from '../manifest/version.ts'
 import {
   type CompactionPlan,
   type CompactionReason,
@@ -35,7 +35,7 @@ export function pickTiered(version: Version, settings: CompactionSettings, conte
 /** How full the tree is: its sorted runs against the most it may have, and level 0 as in a leveled tree. */
 export function tieredScores(version: Version, settings: CompactionSettings): number[] {
   const zero = version.levels[0] as readonly TableFile[]
-  const runs = zero.length + deepRuns(version).length
+  const runs = levelZeroDepth(zero) + deepRuns(version).length
   const zeroScore = zero.length === 0 ? 0 : levelZeroScore(zero, settings)
   const runScore = runs / (settings.tiered.maxSortedRuns + 1)
   return version.levels.map((files, level) => (files.length === 0 ? 0 : level === 0 ? Math.max(zeroScore, runScore) : runScore))
@@ -45,7 +45,7 @@ function planTiered(version: Version, settings: CompactionSettings): CompactionP
   const zero = version.levels[0] as readonly TableFile[]
   const runs = deepRuns(version)
   if (zero.length > 0 && levelZeroScore(zero, settings) >= 1) return planLevelZero(version, zero, runs, settings)
-  return zero.length + runs.length > settings.tiered.maxSortedRuns ? planFewerRuns(zero, runs, settings) : undefined
+  return levelZeroDepth(zero) + runs.length > settings.tiered.maxSortedRuns ? planFewerRuns(zero, runs, settings) : undefined
 }
 
 /** Level 0 goes down, with every run that is not much larger than what is newer than it. */
@@ -132,7 +132,7 @@ function planFewerRuns(
   const { maxSortedRuns, minMergeWidth, maxMergeWidth } = settings.tiered
   const units: Run[] = zero.length === 0 ? [...runs] : [{ level: 0, files: zero, bytes: levelBytes(zero) }, ...runs]
   const width = (window: readonly Run[]): number =>
-    window.reduce((sum, run) => sum + (run.level === 0 ? run.files.length : 1), 0)
+    window.reduce((sum, run) => sum + (run.level === 0 ? levelZeroDepth(run.files) : 1), 0)
   const wanted = Math.max(Math.min(minMergeWidth, width(units)), Math.min(width(units) - maxSortedRuns + 1, maxMergeWidth))
   let best: Run[] | undefined
   let least = Number.POSITIVE_INFINITY

@@ -5,6 +5,7 @@ import { ALL_KEYS } from '../../key/key-range.ts'
 import { type FileId, type JobId, jobOfFile, newJobId } from '../../layout/object-names.ts'
 import type { CompactionJob, Manifest } from '../../manifest/manifest.ts'
 import type { TableFile } from '../../manifest/table-file.ts'
+import { levelZeroDepth } from '../../manifest/version.ts'
 import type { VersionSet } from '../../manifest/version-set.ts'
 import type { TableStore } from '../../table/table-store.ts'
 import { relocatedBlobs, relocating } from '../blob-garbage.ts'
@@ -203,7 +204,7 @@ export class RemoteOffers {
   /** Level 0 has gone half of the way from its trigger to where writes are held back, and waits for this. */
   #holdsUpWrites(plan: CompactionPlan): boolean {
     const { settings, versions } = this.#options
-    const files = versions.current.version.levels[0]?.length ?? 0
+    const files = levelZeroDepth(versions.current.version.levels[0] ?? [])
     const urgent = (settings.level0CompactionTrigger + settings.level0StopTrigger) / 2
     return files >= urgent && plan.inputs.some(({ level }) => level <= 1)
   }
