@@ -7,7 +7,7 @@ import { Flusher } from '../flush/flusher.ts'
 import type { BackgroundCollector } from '../gc/background-collector.ts'
 import type { KeyRange } from '../key/key-range.ts'
 import type { ManifestStore } from '../manifest/manifest-store.ts'
-import type { CheckpointRecord, Manifest, WalEpoch } from '../manifest/manifest.ts'
+import type { CheckpointRecord } from '../manifest/manifest.ts'
 import type { VersionSet } from '../manifest/version-set.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
@@ -31,6 +31,7 @@ import type { EngineLog } from './engine-log.ts'
 import type { EngineSettings } from './engine-settings.ts'
 import { FenceCheck } from './fence-check.ts'
 import { KeyspaceMemory } from './keyspace-memory.ts'
+import { OwnedLogs } from './owned-logs.ts'
 import type { RestorePlan } from './restore-plan.ts'
 import { untilDeadline } from './until-deadline.ts'
 
@@ -97,15 +98,13 @@ export class Engine implements ReadHost {
 
   readonly #emit: EmitEvent
   readonly #time: TtlClock
-  readonly #log: EngineLog | undefined
+  readonly #logs: OwnedLogs
   readonly #byteWork: ByteWork
   readonly #ledger: MemtableLedger
   readonly #flusher: Flusher
   readonly #abort = new AbortController()
   readonly #fenceCheck: FenceCheck
   readonly #replayedSeq: number
-  /** Until it has run. */
-  #forgetReplayed: (() => Promise<void>) | undefined
   #state: EngineState = 'open'
   #failure: unknown
   #closed: Promise<void> | undefined
@@ -127,14 +126,13 @@ export class Engine implements ReadHost {
     this.gc = parts.gc
     this.origins = parts.origins
     this.#emit = parts.emit
-    this.#log = parts.log
+    this.#logs = new OwnedLogs({ log: parts.log, replayedSeq: parts.lastSeq, forgetReplayed: parts.forgetReplayed })
     this.#byteWork = parts.byteWork
     this.memory = parts.memory
     this.#ledger = parts.ledger
     this.reads = new ViewReads(this)
     this.reopen = parts.reopen
     this.#replayedSeq = parts.lastSeq
-    this.#forgetReplayed = parts.forgetReplayed
     const { clock } = settings
     const { accounts, checkpointCommits } = parts.costs
     const background = {
@@ -174,10 +172,10 @@ export class Engine implements ReadHost {
         this.compactor.totals.flushed(report.fileBytes + report.blobBytes)
         this.#emit('flush', report)
         this.#afterCommit()
-        this.#forgetLogged(report.flushedSeq)
+        this.#logs.release(report.flushedSeq).catch((error: unknown) => this.#emit('error', { error: asMoraineError(error), willRetry: true }))
       },
       mayRelease: () => this.#state === 'closing',
-      walEpochs: (current, flushedSeq, released) => this.#walEpochs(current, flushedSeq, released),
+      walEpochs: (current, flushedSeq, released) => this.#logs.epochs(current, flushedSeq, released),
     })
     this.compactor = new Compactor({
       ...background,
@@ -236,7 +234,7 @@ export class Engine implements ReadHost {
    * memtables keep all versions while the view is held.
    */
   get durableSeq(): number {
-    return Math.max(this.versions.current.flushedSeq, this.#log?.storedSeq ?? 0)
+    return Math.max(this.versions.current.flushedSeq, this.#logs.log?.storedSeq ?? 0)
   }
 
   /** Keeps the versions that a moment sees until it is released. */
@@ -264,7 +262,7 @@ export class Engine implements ReadHost {
   }
 
   walStats(): WalStats {
-    return this.#log?.stats() ?? { kind: 'none' }
+    return this.#logs.log?.stats() ?? { kind: 'none' }
   }
 
   /** Resolves when everything written so far is in the store. */
@@ -345,7 +343,7 @@ export class Engine implements ReadHost {
     this.#stop(reason)
     await this.#drained(this.#deadlineMs())
     // What the log still holds is given up; that it cannot be closed properly does not matter.
-    await this.#log?.close().catch(() => {})
+    await this.#logs.log?.close().catch(() => {})
   }
 
   /** The other engine could not be started: nobody uses the stores any more. */
@@ -377,7 +375,7 @@ export class Engine implements ReadHost {
     this.#abort.abort(closedError())
     this.#flusher.stop(closedError())
     await this.#drained(deadlineMs)
-    await this.#closeLog().catch((error: unknown) => {
+    await this.#logs.close(() => this.#allFlushed()).catch((error: unknown) => {
       problem ??= error
     })
     await untilDeadline(this.settings.clock, deadlineMs, this.tables.close())
@@ -403,20 +401,10 @@ export class Engine implements ReadHost {
     await this.writes.drained()
   }
 
-  /**
-   * A log whose every write is in the store goes with the owner that wrote it: left behind, it would be refused as a log
-   * with unflushed writes once the database has been opened from another folder.
-   */
-  async #closeLog(): Promise<void> {
-    const log = this.#log
-    if (log === undefined) return
-    await log.close()
+  /** The flushed sequence number of a database that was given back whole. */
+  #allFlushed(): number | undefined {
     const { released, flushedSeq } = this.versions.current
-    if (this.#state === 'failed' || !released || flushedSeq < this.writes.lastSeq) return
-    await log.release(flushedSeq)
-    const forget = this.#forgetReplayed
-    this.#forgetReplayed = undefined
-    await forget?.()
+    return this.#state === 'failed' || !released || flushedSeq < this.writes.lastSeq ? undefined : flushedSeq
   }
 
   async #flushAndRelease(): Promise<unknown> {
@@ -428,13 +416,13 @@ export class Engine implements ReadHost {
       // A commit that repeats itself until the store answers stands before ours.
       this.#abort.abort(error)
       // So does a segment of the log that does the same.
-      this.#log?.abandon(error)
+      this.#logs.log?.abandon(error)
     })
     try {
       await this.flush(deadline.signal)
       // What a running compaction would win is not worth waiting for.
       if (!this.versions.current.released) await this.#release(deadline.signal)
-      await this.#log?.tidy(deadline.signal)
+      await this.#logs.log?.tidy(deadline.signal)
       return undefined
     } catch (error) {
       return error
@@ -457,25 +445,6 @@ export class Engine implements ReadHost {
     this.#ledger.refresh()
     this.writes.resume()
     this.compactor.kick()
-  }
-
-  #forgetLogged(flushedSeq: number): void {
-    const forgetting = (this.#log?.release(flushedSeq) ?? Promise.resolve()).then(async () => {
-      const forget = this.#forgetReplayed
-      if (forget === undefined || flushedSeq < this.#replayedSeq) return
-      this.#forgetReplayed = undefined
-      await forget()
-    })
-    // A segment that could not be deleted is replayed as already flushed: untidy, not unsafe.
-    forgetting.catch((error: unknown) => this.#emit('error', { error: asMoraineError(error), willRetry: true }))
-  }
-
-  /** The logs in the store that hold anything above `flushedSeq`, or are going to. A released database has none. */
-  #walEpochs(current: Manifest, flushedSeq: number, released: boolean): readonly WalEpoch[] {
-    if (released) return []
-    const own = this.#log?.position(flushedSeq)
-    const others = flushedSeq >= this.#replayedSeq ? [] : current.walEpochs.filter(({ epoch }) => epoch !== own?.epoch)
-    return own === undefined ? others : [...others, own]
   }
 
   /** Work that may be the first to notice the new owner: from then on nothing may be acknowledged. */
