@@ -1,5 +1,5 @@
-import { compareBytes, compareRanges } from '@moraine/base'
-import type { KeyRange } from '../key/key-range.ts'
+import { compareRanges } from '@moraine/base'
+import { earlierBound, type KeyRange, laterBound } from '../key/key-range.ts'
 import type { RangeTombstones } from '../key/range-tombstones.ts'
 import { EntryFields } from './entry-fields.ts'
 import type { EntryIterator, MaybePromise } from './entry-iterator.ts'
@@ -159,8 +159,8 @@ class TombstoneCursor {
     const { tombstones, range } = part
     const fragment = tombstones.fragmentOf(key, keyStart, keyEnd)
     this.deletedSeq = tombstones.newestSeq(fragment, this.#seq)
-    this.start = later(tombstones.startOf(fragment), range.gte)
-    this.end = earlier(tombstones.endOf(fragment), range.lt)
+    this.start = laterBound(tombstones.startOf(fragment), range.gte)
+    this.end = earlierBound(tombstones.endOf(fragment), range.lt)
     this.#placed = true
   }
 
@@ -169,14 +169,4 @@ class TombstoneCursor {
     if (start !== undefined && compareRanges(key, keyStart, keyEnd, start, 0, start.length) < 0) return false
     return end === undefined || compareRanges(key, keyStart, keyEnd, end, 0, end.length) < 0
   }
-}
-
-function later(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return compareBytes(a, b) >= 0 ? a : b
-}
-
-function earlier(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return compareBytes(a, b) <= 0 ? a : b
 }

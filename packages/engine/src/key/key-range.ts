@@ -20,11 +20,21 @@ export function prefixRange(prefix: Uint8Array): KeyRange {
   return { gte: prefix, lt: prefixSuccessor(prefix) }
 }
 
+/** The later of two lower bounds, where a missing one is before every key. */
+export function laterBound(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return compareBytes(a, b) >= 0 ? a : b
+}
+
+/** The earlier of two upper bounds, where a missing one is after every key. */
+export function earlierBound(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
+  if (a === undefined || b === undefined) return a ?? b
+  return compareBytes(a, b) <= 0 ? a : b
+}
+
 /** The keys that are in both ranges. */
 export function intersectRanges(a: KeyRange, b: KeyRange): KeyRange {
-  const gte = a.gte === undefined ? b.gte : b.gte === undefined || compareBytes(a.gte, b.gte) >= 0 ? a.gte : b.gte
-  const lt = a.lt === undefined ? b.lt : b.lt === undefined || compareBytes(a.lt, b.lt) <= 0 ? a.lt : b.lt
-  return { gte, lt }
+  return { gte: laterBound(a.gte, b.gte), lt: earlierBound(a.lt, b.lt) }
 }
 
 /** True when no key can be in the range. */

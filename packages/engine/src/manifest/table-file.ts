@@ -1,5 +1,5 @@
 import { compareBytes, compareRanges } from '@moraine/base'
-import type { KeyRange } from '../key/key-range.ts'
+import { earlierBound, type KeyRange, laterBound } from '../key/key-range.ts'
 import type { FileId } from '../layout/object-names.ts'
 import type { BlobLink } from './blob-link.ts'
 import type { Origin } from './origin.ts'
@@ -69,9 +69,9 @@ export function precedes(a: KeySpan, b: KeySpan): boolean {
 
 /** The table restricted to a range, on top of any restriction it has; undefined when nothing of it is left. */
 export function restrictFile(file: TableFile, range: KeyRange): TableFile | undefined {
-  const gte = later(file.range?.gte, range.gte)
-  const lt = earlier(file.range?.lt, range.lt)
-  const smallestKey = later(file.smallestKey, gte) as Uint8Array
+  const gte = laterBound(file.range?.gte, range.gte)
+  const lt = earlierBound(file.range?.lt, range.lt)
+  const smallestKey = laterBound(file.smallestKey, gte) as Uint8Array
   const cut = lt !== undefined && compareBytes(file.largestKey, lt) >= 0
   const largestKey = cut ? lt : file.largestKey
   const order = compareBytes(smallestKey, largestKey)
@@ -85,14 +85,4 @@ function largestKeyExcluded(file: KeySpan): boolean {
   if (file.largestKeyExcluded === true) return true
   const lt = file.range?.lt
   return lt !== undefined && compareBytes(lt, file.largestKey) === 0
-}
-
-function later(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return compareBytes(a, b) >= 0 ? a : b
-}
-
-function earlier(a: Uint8Array | undefined, b: Uint8Array | undefined): Uint8Array | undefined {
-  if (a === undefined || b === undefined) return a ?? b
-  return compareBytes(a, b) <= 0 ? a : b
 }

@@ -171,13 +171,13 @@ export function levelZeroDepth(files: readonly TableFile[]): number {
   return Math.max(0, ...depths.values())
 }
 
-/** Index of the first table of a sorted run whose largest key is not below `key`; the run's length when there is none. */
-export function findInRun(files: readonly TableFile[], key: Uint8Array): number {
+/** Index of the first table of a sorted run that does not end before the key; the run's length when there is none. */
+export function findInRun(files: readonly TableFile[], key: Uint8Array, keyStart = 0, keyEnd: number = key.length): number {
   let low = 0
   let high = files.length
   while (low < high) {
     const middle = (low + high) >>> 1
-    if (endsBefore(files[middle] as TableFile, key, 0, key.length)) low = middle + 1
+    if (endsBefore(files[middle] as TableFile, key, keyStart, keyEnd)) low = middle + 1
     else high = middle
   }
   return low

@@ -7,6 +7,7 @@ import { MEMO_LEAST_OPERANDS, MergeMemo } from '../merge/merge-memo.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
 import { OperandStack } from '../merge/operand-stack.ts'
 import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
+import { findInRun } from '../manifest/version.ts'
 import type { TableHandle } from '../table/table-handle.ts'
 import type { TableStore } from '../table/table-store.ts'
 import type { ReadView } from './read-view.ts'
@@ -303,14 +304,7 @@ export class PointLookup {
 
 /** The one table of a sorted run whose key range holds the key. */
 function fileOfKey(files: readonly TableFile[], key: Uint8Array, keyStart: number, keyEnd: number): TableFile | undefined {
-  let low = 0
-  let high = files.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (endsBefore(files[middle] as TableFile, key, keyStart, keyEnd)) low = middle + 1
-    else high = middle
-  }
-  const file = files[low]
+  const file = files[findInRun(files, key, keyStart, keyEnd)]
   if (file === undefined) return undefined
   return startsAfter(file, key, keyStart, keyEnd) ? undefined : file
 }

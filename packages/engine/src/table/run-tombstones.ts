@@ -2,6 +2,7 @@ import type { TombstonePart, TombstoneSource } from '../iterator/range-hiding-it
 import { ALL_KEYS, intersectRanges, keyAfter } from '../key/key-range.ts'
 import type { RangeTombstones } from '../key/range-tombstones.ts'
 import { endsBefore, startsAfter, type TableFile } from '../manifest/table-file.ts'
+import { findInRun } from '../manifest/version.ts'
 import type { TableStore } from './table-store.ts'
 
 /** The range tombstones of a memtable. */
@@ -19,7 +20,7 @@ export function runTombstones(files: readonly TableFile[], tables: TableStore): 
   if (holding.length === 0) return undefined
   return {
     partOf(key, keyStart, keyEnd) {
-      const file = holding[firstNotBefore(holding, key, keyStart, keyEnd)]
+      const file = holding[findInRun(holding, key, keyStart, keyEnd)]
       if (file === undefined || startsAfter(file, key, keyStart, keyEnd)) return undefined
       const handle = tables.handle(file)
       // What lies past the table's last key is another table's to say. The key itself is always in the range: whoever asks for
@@ -32,16 +33,4 @@ export function runTombstones(files: readonly TableFile[], tables: TableStore): 
       return tables.loadMetadata(handle).then((loaded) => ({ tombstones: tables.rangeTombstones(handle, loaded), range }))
     },
   }
-}
-
-/** The first table of a run that does not end before the key. */
-function firstNotBefore(files: readonly TableFile[], key: Uint8Array, keyStart: number, keyEnd: number): number {
-  let low = 0
-  let high = files.length
-  while (low < high) {
-    const middle = (low + high) >>> 1
-    if (endsBefore(files[middle] as TableFile, key, keyStart, keyEnd)) low = middle + 1
-    else high = middle
-  }
-  return low
 }
