@@ -212,6 +212,7 @@ function change(job: ModelJob): void {
       const space = random.chance(0.3) ? namespace : undefined
       const timer = { key, time, domain: 'event' as const, ...(space !== undefined && { namespace: space }) }
       if (random.chance(0.8)) {
+        if (time <= job.state.watermark) return job.issue(expect(backend.timers.register(timer)).rejects.toMatchObject({ code: 'INVALID' }))
         job.state.timers.add(spellTimer(time, key, space))
         return job.issue(backend.timers.register(timer))
       }

@@ -1,6 +1,6 @@
 // Invariant: a timer fires once, when its time has come, in the order of time over all keys; timers are state like any other:
 // they survive restarts and rescaling, and a checkpoint has those that had not fired.
-import { SeededRandom } from '@moraine/base'
+import { Deferred, SeededRandom } from '@moraine/base'
 import { SimulatedClock } from '@moraine/testing'
 import { int64, openKeyedState, rescaleKeyedState, type TimerHandler, utf8, valueState } from '@moraine/keyed-state'
 import { MemoryObjectStore } from 'moraine'
@@ -31,14 +31,64 @@ describe('event timers', () => {
     await job.close()
   })
 
-  test('one that is registered for the past fires with the next advance, even if that does not move the watermark', async () => {
+  test('none is registered at or below the watermark, and the state stays as it was', async () => {
+    const store = new MemoryObjectStore()
+    let job = await openJob(store, 'job')
+    let fired = record(job)
+    // Before there is a watermark there is no past.
+    await job.timers.register({ key: 'a', time: -1_000_000, domain: 'event' })
+    await job.advanceWatermark(100)
+    for (const time of [100, 99, -5]) {
+      await expect(job.timers.register({ key: 'a', time, domain: 'event' })).rejects.toMatchObject({ code: 'INVALID', detail: { domain: 'event', time } })
+      await expect(job.process('a', () => job.timers.register({ key: 'a', time, domain: 'event' }))).rejects.toThrow(/the watermark is at 100/)
+    }
+    // Also when the call waits for a checkpoint, whose gate has to open for the others.
+    const taken = job.checkpoint()
+    const late = job.timers.register({ key: 'a', time: 7, domain: 'event' })
+    const next = job.timers.register({ key: 'a', time: 101, domain: 'event' })
+    await expect(late).rejects.toMatchObject({ code: 'INVALID' })
+    await Promise.all([taken, next])
+    await job.advanceWatermark(100)
+    await job.checkpoint()
+    await job.close()
+    job = await openJob(store, 'job')
+    await expect(job.timers.register({ key: 'a', time: 100, domain: 'event' })).rejects.toMatchObject({ code: 'INVALID' })
+    expect(fired).toEqual(['e -1000000 a'])
+    fired = record(job)
+    await job.advanceWatermark(1_000)
+    expect(fired).toEqual(['e 101 a'])
+    await job.close()
+  })
+
+  test('in a handler, the present is the time of its timer, whoever else registers meanwhile', async () => {
     const job = await openJob(new MemoryObjectStore(), 'job')
-    const fired = record(job)
-    await job.advanceWatermark(100)
-    await job.timers.register({ key: 'a', time: 7, domain: 'event' })
-    expect(fired).toEqual([])
-    await job.advanceWatermark(100)
-    expect(fired).toEqual(['e 7 a'])
+    const fired: string[] = []
+    const refused: string[] = []
+    const tryTo = (who: string, time: number) => job.timers.register({ key: who, time, domain: 'event' }).catch((error: Error) => void refused.push(`${who} ${time}: ${error.message}`))
+    const during = new Deferred<void>()
+    const outside = during.promise.then(() => tryTo('outside', 8))
+    job.timers.onTimer(async ({ key, time }) => {
+      fired.push(`${time} ${key}`)
+      if (key !== 'a') return
+      during.resolve()
+      await outside
+      await tryTo('below', 4)
+      await tryTo('same', 5)
+      // A handler inside the handler, which has to wait for another one of its key.
+      const busy = new Deferred<void>()
+      const first = job.process('k', () => busy.promise)
+      const second = job.process('k', () => tryTo('nested', 6))
+      busy.resolve()
+      await Promise.all([first, second])
+      await tryTo('above', 11)
+      await expect(job.timers.register({ key: 'b', time: -1_000_000, domain: 'processing' })).rejects.toMatchObject({ code: 'INVALID' })
+    })
+    for (const [key, time] of [['a', 5], ['z', 9]] as const) await job.timers.register({ key, time, domain: 'event' })
+    await job.advanceWatermark(10)
+    expect(fired).toEqual(['5 a', '5 same', '6 nested', '9 z'])
+    expect(refused).toEqual([expect.stringMatching(/^outside 8: .*watermark is at 10/), expect.stringMatching(/^below 4: .*timer is of 5/)])
+    await job.advanceWatermark(11)
+    expect(fired.at(-1)).toBe('11 above')
     await job.close()
   })
 
@@ -49,16 +99,16 @@ describe('event timers', () => {
     job.timers.onTimer(async ({ key, time }) => {
       fired.push(`${time} ${key}`)
       await count.of(key).update((n) => (n ?? 0n) + 1n)
-      if (time === 1) {
+      if (time === 1 && key === 'a') {
         await job.timers.register({ key: 'a', time: 2, domain: 'event' })
-        await job.timers.register({ key: 'a', time: 0, domain: 'event' })
+        await job.timers.register({ key: 'b', time: 1, domain: 'event' })
         await job.timers.delete({ key: 'b', time: 3, domain: 'event' })
       }
     })
     for (const [key, time] of [['a', 1], ['b', 3], ['c', 3]] as const) await job.timers.register({ key, time, domain: 'event' })
     await job.advanceWatermark(10)
-    expect(fired).toEqual(['1 a', '0 a', '2 a', '3 c'])
-    expect(await count.of('a').get()).toBe(3n)
+    expect(fired).toEqual(['1 a', '1 b', '2 a', '3 c'])
+    expect(await count.of('a').get()).toBe(2n)
     await job.close()
   })
 
@@ -66,15 +116,17 @@ describe('event timers', () => {
     const job = await openJob(new MemoryObjectStore(), 'job')
     const fired: number[] = []
     let broken = true
-    for (const handler of [({ time }) => { fired.push(time); if (broken && time === 2) throw new Error('sync') }, async ({ time }) => { fired.push(time); if (broken && time === 2) throw new Error('async') }] satisfies TimerHandler<string>[]) {
+    let base = 0
+    for (const handler of [({ time }) => { fired.push(time); if (broken && time % 100 === 2) throw new Error('sync') }, async ({ time }) => { fired.push(time); if (broken && time % 100 === 2) throw new Error('async') }] satisfies TimerHandler<string>[]) {
       broken = true
       fired.length = 0
       job.timers.onTimer(handler)
-      for (const time of [1, 2, 3]) await job.timers.register({ key: 'a', time, domain: 'event' })
-      await expect(job.advanceWatermark(10)).rejects.toThrow(/sync/)
+      for (const time of [1, 2, 3]) await job.timers.register({ key: 'a', time: base + time, domain: 'event' })
+      await expect(job.advanceWatermark(base + 10)).rejects.toThrow(/sync/)
       broken = false
-      await job.advanceWatermark(10)
-      expect(fired).toEqual([1, 2, 2, 3])
+      await job.advanceWatermark(base + 10)
+      expect(fired.map((time) => time - base)).toEqual([1, 2, 2, 3])
+      base += 100
     }
     await job.close()
   })
@@ -216,6 +268,29 @@ describe('processing timers', () => {
     const turns = [job.advanceProcessingTime(), job.advanceWatermark(7), job.advanceProcessingTime()]
     await Promise.all(turns)
     expect(fired).toEqual(['p a', 'p b', 'e c', 'p a', 'p b'])
+    await job.close()
+  })
+
+  test('one that is a little late fires at the next advance; more than a minute is INVALID, but not for a handler that catches up', async () => {
+    let now = 1_000_000
+    const job = await openKeyedState({ store: new MemoryObjectStore(), prefix: 'job' }, { keyCodec: utf8, clock: new SimulatedClock(), ttlClock: () => now })
+    const fired: number[] = []
+    job.timers.onTimer(async ({ key, time }) => {
+      fired.push(time)
+      if (key === 'periodic' && time < 1_500_000) await job.timers.register({ key, time: time + 200_000, domain: 'processing' })
+      if (key === 'back') await job.timers.register({ key, time: time - 1, domain: 'processing' })
+    })
+    await job.timers.register({ key: 'a', time: 940_000, domain: 'processing' })
+    await expect(job.timers.register({ key: 'a', time: 939_999, domain: 'processing' })).rejects.toThrow(/processing time 939999 is in the past; the processing time is 1000000/)
+    await job.advanceProcessingTime()
+    expect(fired).toEqual([940_000])
+    // A timer of every 200 s, on a machine that has slept for an hour.
+    await job.timers.register({ key: 'periodic', time: 1_100_000, domain: 'processing' })
+    now += 3_600_000
+    await job.advanceProcessingTime()
+    expect(fired).toEqual([940_000, 1_100_000, 1_300_000, 1_500_000])
+    await job.timers.register({ key: 'back', time: now - 60_000, domain: 'processing' })
+    await expect(job.advanceProcessingTime()).rejects.toMatchObject({ code: 'INVALID' })
     await job.close()
   })
 

@@ -2,7 +2,7 @@ import { MoraineError } from '@moraine/base'
 import { describe } from '../codec/codec.ts'
 import type { Gate } from './gate.ts'
 import type { KeySpace } from './key-space.ts'
-import { currentContext, type Holdable, OperationContext, wouldWaitForItself } from './operation-context.ts'
+import { currentContext, type Holdable, inPresentContext, OperationContext, wouldWaitForItself } from './operation-context.ts'
 
 /** The handlers of one key: one runs, the others wait in their order. */
 interface Lane extends Holdable {
@@ -61,13 +61,13 @@ export class KeyLanes<Key> {
       throw new MoraineError('INVALID', `process() of key ${describe(key)} inside a handler of the same key would wait for itself`)
     }
     this.#gate.begin()
-    lane.waiting.push(start)
+    lane.waiting.push(inPresentContext(start))
   }
 
   /** A handler inside a handler needs no place of its own: waiting for one could wait for itself. */
   #whenSlot(start: () => void): void {
     if (this.#running < this.#most || currentContext(this.#gate) !== undefined) start()
-    else this.#ready.push(start)
+    else this.#ready.push(inPresentContext(start))
   }
 
   async #handle<R>(key: Key, handler: () => R | Promise<R>): Promise<R> {

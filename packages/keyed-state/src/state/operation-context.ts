@@ -41,6 +41,19 @@ export function currentContext(owner: object): OperationContext | undefined {
   return undefined
 }
 
+/** Whether the caller is inside a context that has not ended, directly or through others. */
+export function isInside(context: OperationContext): boolean {
+  if (!context.active) return false
+  for (let at = storage.getStore(); at !== undefined; at = at.parent) if (at === context) return true
+  return false
+}
+
+/** The call as part of what the caller is inside of, whoever makes it later. */
+export function inPresentContext(call: () => void): () => void {
+  const context = storage.getStore()
+  return () => storage.run(context as OperationContext, call)
+}
+
 /** Whether to wait for what `held` stands for would be to wait for the caller itself, directly or through others that wait. */
 export function wouldWaitForItself(caller: OperationContext | undefined, held: Holdable): boolean {
   if (caller === undefined) return false

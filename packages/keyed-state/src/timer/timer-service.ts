@@ -2,7 +2,7 @@ import { type Clock, MoraineError, SerialQueue, timeSlices, type Timer as ClockT
 import { decodeNamespace } from '../codec/namespace-codec.ts'
 import { encodeFloat64 } from '../codec/number-codecs.ts'
 import { namespaceBytes } from '../state/key-space.ts'
-import { OperationContext } from '../state/operation-context.ts'
+import { isInside, OperationContext } from '../state/operation-context.ts'
 import type { StateHost } from '../state/state-host.ts'
 import { groupOf, HEAD_BYTES, parseTimerKey, timerKey, TimerStateId } from '../state-key/state-key.ts'
 import { type ScanTimers, timeOf } from './group-timers.ts'
@@ -12,6 +12,8 @@ import { TimerQueue } from './timer-queue.ts'
 const DONE: Promise<void> = Promise.resolve()
 const EMPTY = new Uint8Array(0)
 const MOST_DELAY_MS = 60_000
+/** So much later than its time a processing timer may be registered. */
+const MOST_LATE_MS = 60_000
 
 /** Which domains have ever had a timer: what a checkpoint knows of timers without looking. */
 export interface StoredTimers {
@@ -42,6 +44,8 @@ export class TimerService<Key> {
   readonly #turns = new SerialQueue()
   readonly #used: { event: boolean; processing: boolean }
   #handler: TimerHandler<Key> | undefined
+  /** The timer whose handler runs, if one does. */
+  #firing: { readonly domain: TimerDomain; readonly time: number; readonly context: OperationContext } | undefined
   #alarm: ClockTimer | undefined
   #alarmAt = Number.POSITIVE_INFINITY
   #stopped = new AbortController()
@@ -63,9 +67,19 @@ export class TimerService<Key> {
     if (this.#used.processing) this.#wakeAt(Number.NEGATIVE_INFINITY)
   }
 
-  /** Registers a timer; one that is there already stays. INVALID for a key that is not held here. */
+  /**
+   * Registers a timer; one that is there already stays. INVALID for a key that is not held here, and for a time in the past:
+   *
+   *   event        at or below the watermark
+   *   processing   more than a minute before the backend's processing time. A little late is fine, and fires at the next advance:
+   *                a clock goes on between the caller's look at it and the call, which may have waited for a checkpoint.
+   *
+   * In the handler of a timer, the present of its domain is the time of that timer: the watermark, or a clock after a longer
+   * break, may be far ahead of what still has to fire. What is registered there for this time or later fires in its turn.
+   */
   register(timer: Timer<Key>): Promise<void> {
     return this.#change('timers.register', timer, (group, key) => {
+      this.#ensureNotPast(timer)
       this.#used[timer.domain] = true
       this.#host.writer.put(key, EMPTY)
       this.#queues[timer.domain].register(group, key)
@@ -113,10 +127,35 @@ export class TimerService<Key> {
         change(group, key)
         return DONE
       }
-      return new Promise((resolve, reject) => gate.enter({ run: () => resolve(change(group, key)), fail: reject }))
+      return new Promise((resolve, reject) => {
+        // What waits at the gate runs in its turn, and what it throws must not reach whoever opens the gate.
+        const run = (): void => {
+          try {
+            resolve(change(group, key))
+          } catch (error) {
+            reject(error)
+          }
+        }
+        gate.enter({ run, fail: reject })
+      })
     } catch (error) {
       return Promise.reject(error)
     }
+  }
+
+  #ensureNotPast({ time, domain }: Timer<Key>): void {
+    const { watermark, processingMs } = this.#host.time
+    const isPast = domain === 'event' ? watermark !== undefined && time <= watermark : time < processingMs - MOST_LATE_MS
+    if (!isPast) return
+    const firing = this.#firing
+    const fires = firing !== undefined && firing.domain === domain && isInside(firing.context)
+    if (fires && time >= firing.time) return
+    const present = fires
+      ? `this handler's timer is of ${firing.time}: register for that time or later`
+      : domain === 'event'
+        ? `the watermark is at ${watermark}: register for a later time, or treat what asks for the timer as late`
+        : `the processing time is ${processingMs}: register for that time or later`
+    throw new MoraineError('INVALID', `timers.register: ${domain} time ${time} is in the past; ${present}`, { detail: { domain, time } })
   }
 
   #advance(call: string, domain: TimerDomain, ms: number, move: () => void): Promise<void> {
@@ -186,8 +225,10 @@ export class TimerService<Key> {
     writer.delete(key)
     queue.delete(group, key)
     const context = new OperationContext(gate, 'handler')
+    this.#firing = { domain, time: timer.time, context }
     const end = (failed: boolean): void => {
       context.active = false
+      this.#firing = undefined
       if (failed) {
         writer.put(key, EMPTY)
         queue.register(group, key)

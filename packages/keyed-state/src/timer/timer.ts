@@ -12,7 +12,10 @@ export interface Timer<Key> {
   readonly domain: TimerDomain
 }
 
-/** What happens when a timer fires. It may use state, and register and delete timers, also such as are due. */
+/**
+ * What happens when a timer fires. It may use state, and register and delete timers, also such as are due: for the time of its own
+ * timer or later.
+ */
 export type TimerHandler<Key> = (timer: Timer<Key>) => void | Promise<void>
 
 /** INVALID for what is no timer. */
