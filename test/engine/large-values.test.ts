@@ -172,6 +172,51 @@ describe('compaction', () => {
     expect((await verify({ store }, { deep: true })).problems).toEqual([])
   })
 
+  test('a keyspace may have a threshold of its own, whatever that of the database', async () => {
+    for (const workerThreads of [0, 1]) {
+      const store = new MemoryObjectStore()
+      const value = (i: number): string => `${i}`.padEnd(600, '-')
+      const db = await open({ store }, { ...QUIET, workerThreads, keyspaces: { never: { blobThresholdBytes: 0 } } })
+      const large = db.keyspace('large', { blobThresholdBytes: 512 })
+      const huge = db.keyspace('huge', { blobThresholdBytes: 4096 })
+      const write = async (): Promise<void> => {
+        for (let i = 0; i < 50; i++) await Promise.all([db, large, huge, db.keyspace('never')].map((space) => space.put(`key-${i}`, value(i))))
+      }
+      const check = async (other: Db): Promise<void> => {
+        const spaces = [other, other.keyspace('large'), other.keyspace('huge'), other.keyspace('never')]
+        for (let i = 0; i < 50; i++) for (const space of spaces) expect(await textOf(space.get(`key-${i}`))).toBe(value(i))
+      }
+      await write()
+      await db.flush()
+      const holders = async () => [...filesOf((await newestOf(store)).version)].filter(({ blobs = [] }) => blobs.length > 0)
+      const names = async () => (await holders()).map(({ smallestKey }) => Buffer.from(smallestKey).toString('latin1'))
+      const onlyLarge = async () => {
+        const found = await names()
+        expect(found.length).toBeGreaterThan(0)
+        expect(found.every((name) => name.includes('large'))).toBe(true)
+      }
+      await onlyLarge()
+      await check(db)
+      await write()
+      await db.compact()
+      await check(db)
+      await onlyLarge()
+      await db.close()
+      // Forgotten with the process: what lies in a blob file stays there, and what comes later stands in tables.
+      const next = await open({ store }, QUIET)
+      await check(next)
+      await next.close()
+      // A database that separates, but for one keyspace.
+      const other = await open({ store }, { ...BLOBS, keyspaces: { never: { blobThresholdBytes: 0 } } })
+      await other.compact()
+      await check(other)
+      expect((await names()).some((name) => name.includes('never'))).toBe(false)
+      expect((await names()).some((name) => name.includes('huge'))).toBe(true)
+      await other.close()
+      expect((await verify({ store }, { deep: true })).problems).toEqual([])
+    }
+  })
+
   test('a compaction filter is shown the value itself', async () => {
     const store = new MemoryObjectStore()
     const seen: number[] = []
@@ -347,6 +392,7 @@ test('bad options are INVALID at the call', async () => {
   for (const options of [{ blobThresholdBytes: 1 }, { blobThresholdBytes: -1 }, { blobGarbagePercent: 95 }, { blobThresholdBytes: 1.5 }]) {
     expect(await outcomeOf(open({ store }, { ...SMALL, ...options }))).toBe('INVALID')
   }
+  expect(await outcomeOf(open({ store }, { ...SMALL, keyspaces: { k: { blobThresholdBytes: 255 } } }))).toBe('INVALID')
   expect(await namesIn(store, '')).toEqual([])
 })
 

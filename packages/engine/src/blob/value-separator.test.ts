@@ -34,8 +34,14 @@ async function passed(separator: ValueSeparator, reference: BlobReference): Prom
 
 test('values from the threshold on are separated', () => {
   const separator = fresh()
-  expect([0, 999, 1000, 5000].map((bytes) => separator.separates(bytes))).toEqual([false, false, true, true])
-  expect(fresh({ thresholdBytes: 0 }).separates(1e9)).toBe(false)
+  expect([0, 999, 1000, 5000].map((bytes) => separator.separates('', bytes))).toEqual([false, false, true, true])
+  expect(fresh({ thresholdBytes: 0 }).separates('', 1e9)).toBe(false)
+  const own = fresh({ thresholds: [['large', 300], ['never', 0]] })
+  expect(['', 'large', 'never'].map((keyspace) => [299, 300, 1000].map((bytes) => own.separates(keyspace, bytes)))).toEqual([
+    [false, false, true],
+    [false, true, true],
+    [false, false, false],
+  ])
   expect(separator.take()).toBe(NO_TABLE_BLOBS)
 })
 

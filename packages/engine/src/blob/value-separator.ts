@@ -12,10 +12,17 @@ import { LinkCounter } from './link-counter.ts'
 export interface SeparationSettings {
   /** Values of at least this size go to blob files; 0: none do. */
   readonly thresholdBytes: number
+  /** Keyspaces with a threshold of their own. */
+  readonly thresholds?: readonly (readonly [keyspace: string, thresholdBytes: number])[]
   /** Names the blob files. */
   readonly seed: BlobSeed
   /** Values in these files are written anew, so that the files can go. */
   readonly relocate: readonly FileId[]
+}
+
+/** Whether values of any keyspace go to blob files. */
+export function separatesAny({ thresholdBytes, thresholds = [] }: SeparationSettings): boolean {
+  return thresholdBytes > 0 || thresholds.some(([, own]) => own > 0)
 }
 
 /** The blob files that were written for a table, and all that it refers to. */
@@ -38,6 +45,7 @@ export const NO_TABLE_BLOBS: TableBlobs = { files: [], links: NO_BLOBS }
  */
 export class ValueSeparator {
   readonly #settings: SeparationSettings
+  readonly #thresholds: ReadonlyMap<string, number>
   readonly #relocate: ReadonlySet<FileId>
   readonly #known: ReadonlyMap<FileId, BlobLink>
   readonly #windows: BlobWindows
@@ -51,6 +59,7 @@ export class ValueSeparator {
    */
   constructor(settings: SeparationSettings, known: readonly BlobLink[], windows: BlobWindows) {
     this.#settings = settings
+    this.#thresholds = new Map(settings.thresholds)
     this.#relocate = new Set(settings.relocate)
     this.#known = new Map(known.map((link) => [link.id, link]))
     this.#windows = windows
@@ -62,8 +71,8 @@ export class ValueSeparator {
   }
 
   /** Whether a value of this length goes to a blob file. */
-  separates(valueBytes: number): boolean {
-    const { thresholdBytes } = this.#settings
+  separates(keyspace: string, valueBytes: number): boolean {
+    const thresholdBytes = this.#thresholds.get(keyspace) ?? this.#settings.thresholdBytes
     return thresholdBytes > 0 && valueBytes >= thresholdBytes
   }
 

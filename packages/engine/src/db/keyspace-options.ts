@@ -5,7 +5,7 @@ import { checkKeyspaceName, DEFAULT_KEYSPACE } from '../key/keyspace.ts'
 import { LEVEL_COUNT } from '../manifest/version.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
-import type { KeyspaceSettings } from '../table/keyspaces.ts'
+import { type KeyspaceSettings, NO_SETTINGS } from '../table/keyspaces.ts'
 import { checkOptions, integerOption, type OptionCheck, type OptionChecks } from './option-checks.ts'
 
 /** Settings of a keyspace; the same of the default keyspace are options of `open`. */
@@ -21,6 +21,8 @@ export interface KeyspaceOptions {
   readonly compactionFilter?: CompactionFilter
   /** Compression of the keyspace's blocks, as in `open`; default: that of the database. */
   readonly compression?: Compression | readonly Compression[]
+  /** Values of at least this size go to blob files, as in `open`; 0: none do. Default: that of the database. */
+  readonly blobThresholdBytes?: number
 }
 
 export const keyspaceChecks: OptionChecks<KeyspaceOptions> = {
@@ -28,28 +30,30 @@ export const keyspaceChecks: OptionChecks<KeyspaceOptions> = {
   ttlMs: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integerOption(1, MAX_TTL_MS)(value)),
   compactionFilter: checkCompactionFilter,
   compression: checkCompression,
+  blobThresholdBytes: checkBlobThreshold,
 }
 
 /** The settings of a keyspace out of its options; INVALID names the option. */
 export function keyspaceSettings(call: string, options: KeyspaceOptions = {}): KeyspaceSettings {
   checkOptions(call, options, keyspaceChecks)
-  const { mergeOperator, ttlMs, compactionFilter, compression } = options
+  const { mergeOperator, ttlMs, compactionFilter, compression, blobThresholdBytes } = options
   return {
     mergeOperator,
     ttlMs,
     compactionFilter,
     compression: compression === undefined ? undefined : ([compression].flat() as Compression[]),
+    blobThresholdBytes,
   }
 }
 
 /** The settings of all keyspaces that an opening declares: the default one's among its own options, and the named ones. */
 export function declaredKeyspaces(
   call: string,
-  { mergeOperator, ttlMs, compactionFilter }: Omit<KeyspaceOptions, 'compression'>,
+  { mergeOperator, ttlMs, compactionFilter }: Omit<KeyspaceOptions, 'compression' | 'blobThresholdBytes'>,
   named: Readonly<Record<string, KeyspaceOptions>> = {},
 ): ReadonlyMap<string, KeyspaceSettings> {
-  // How the default keyspace is compressed stands among the settings of the engine.
-  const settings = new Map([[DEFAULT_KEYSPACE, { mergeOperator, ttlMs, compactionFilter, compression: undefined } as KeyspaceSettings]])
+  // How the default keyspace is compressed and separated stands among the settings of the engine.
+  const settings = new Map<string, KeyspaceSettings>([[DEFAULT_KEYSPACE, { ...NO_SETTINGS, mergeOperator, ttlMs, compactionFilter }]])
   for (const [name, options] of Object.entries(named)) {
     settings.set(checkKeyspaceName(name), keyspaceSettings(`keyspace '${name}' of ${call}`, options))
   }
@@ -58,6 +62,13 @@ export function declaredKeyspaces(
 
 export const keyspacesOption: OptionCheck = (value) =>
   typeof value === 'object' && value !== null && !Array.isArray(value) ? undefined : 'an object of keyspace options by name'
+
+const LEAST_BLOB_BYTES = 256
+const MOST_BLOB_BYTES = 1024 ** 3
+
+export function checkBlobThreshold(value: unknown): string | undefined {
+  return value === 0 ? undefined : integerOption(LEAST_BLOB_BYTES, MOST_BLOB_BYTES)(value)
+}
 
 export function checkCompression(value: unknown): string | undefined {
   const words: readonly unknown[] = Array.isArray(value) ? value : [value]

@@ -10,6 +10,7 @@ import { limitChecks } from './call-options.ts'
 import { checkDiskCache, type DiskCacheOption, diskCacheSettings } from './disk-cache-option.ts'
 import {
   checkCompactionFilter,
+  checkBlobThreshold,
   checkCompression,
   declaredKeyspaces,
   keyspaceChecks,
@@ -204,7 +205,7 @@ const checks: OptionChecks<OpenOptions> = {
   compaction: checkCompaction,
   remoteCompaction: checkRemoteCompaction,
   compactionTombstonePercent: integerOption(0, 100),
-  blobThresholdBytes: (value) => (value === 0 ? undefined : integerOption(256, GIB)(value)),
+  blobThresholdBytes: checkBlobThreshold,
   blobGarbagePercent: integerOption(0, 90),
   compactionMaxAgeMs: (value) => (value === 0 ? undefined : integerOption(60_000, 10 * 365 * 86_400_000)(value)),
   level0CompactionTrigger: integerOption(1, 1000),

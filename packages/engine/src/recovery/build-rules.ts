@@ -40,7 +40,12 @@ export class BuildRules {
       snapshots: this.#snapshots.held(),
       ttlNowMs: this.ttlNowMs(),
       operators: this.#keyspaces.operatorNames(),
-      blobs: { thresholdBytes: this.#settings.blobThresholdBytes, seed: newBlobSeed(this.#epoch, this.#settings.random), relocate: [] },
+      blobs: {
+        thresholdBytes: this.#settings.blobThresholdBytes,
+        thresholds: this.#keyspaces.blobThresholds(),
+        seed: newBlobSeed(this.#epoch, this.#settings.random),
+        relocate: [],
+      },
     }
   }
 

@@ -1,7 +1,7 @@
 import { compareBytes, MoraineError } from '@moraine/base'
 import type { RequestAccount } from '@moraine/object-store'
 import { BlobWindows } from '../blob/blob-windows.ts'
-import { type SeparationSettings, ValueSeparator } from '../blob/value-separator.ts'
+import { separatesAny, type SeparationSettings, ValueSeparator } from '../blob/value-separator.ts'
 import type { EntryIterator } from '../iterator/entry-iterator.ts'
 import { MergingIterator } from '../iterator/merging-iterator.ts'
 import { ALL_KEYS, intersectRanges } from '../key/key-range.ts'
@@ -32,7 +32,7 @@ export async function* buildFlush(
   code?: ApplicationCode,
 ): AsyncGenerator<BuiltTable, void> {
   const iterator = memtable.iterator()
-  const separates = job.blobs !== undefined && job.blobs.thresholdBytes > 0
+  const separates = job.blobs !== undefined && separatesAny(job.blobs)
   try {
     yield* buildTables(iterator, {
       ...rulesOf(job, code),
@@ -65,7 +65,7 @@ export async function* buildMerge(
   // A table that range tombstones delete as a whole need not be read.
   const runs = tombstones === undefined ? job.runs : job.runs.map((files) => files.filter((file) => !isDeleted(file, tombstones, job.snapshots)))
   const blobs = job.blobs ?? STAY
-  const enveloped = blobs.thresholdBytes > 0 || job.runs.some((files) => files.some((file) => file.enveloped === true))
+  const enveloped = separatesAny(blobs) || job.runs.some((files) => files.some((file) => file.enveloped === true))
   const links = job.runs.flatMap((files) => files.flatMap((file) => file.blobs ?? []))
   const merged = new MergingIterator(runs.map((files) => new RunIterator(files, open)))
   try {

@@ -15,6 +15,8 @@ export interface KeyspaceSettings {
   readonly compactionFilter: CompactionFilter | undefined
   /** By level; the last one goes for all deeper levels. */
   readonly compression: readonly Compression[] | undefined
+  /** Values of at least this size go to blob files; 0: none do. */
+  readonly blobThresholdBytes: number | undefined
 }
 
 export const NO_SETTINGS: KeyspaceSettings = {
@@ -22,6 +24,7 @@ export const NO_SETTINGS: KeyspaceSettings = {
   ttlMs: undefined,
   compactionFilter: undefined,
   compression: undefined,
+  blobThresholdBytes: undefined,
 }
 
 /**
@@ -58,6 +61,7 @@ export class Keyspaces {
       ttlMs: settings.ttlMs ?? before.ttlMs,
       compactionFilter: settings.compactionFilter ?? before.compactionFilter,
       compression: settings.compression ?? before.compression,
+      blobThresholdBytes: settings.blobThresholdBytes ?? before.blobThresholdBytes,
     }
     this.#declared.set(name, declared)
     const { mergeOperator } = declared
@@ -96,6 +100,11 @@ export class Keyspaces {
       const own = compression?.[level] ?? compression?.at(-1)
       return own === undefined ? [] : [[name, own] as const]
     })
+  }
+
+  /** Keyspaces whose values go to blob files from a size of their own on. */
+  blobThresholds(): (readonly [keyspace: string, thresholdBytes: number])[] {
+    return [...this.#declared].flatMap(([name, { blobThresholdBytes: own }]) => (own === undefined ? [] : [[name, own] as const]))
   }
 
   /** The filters of a merge into a level; undefined when no keyspace has one. */

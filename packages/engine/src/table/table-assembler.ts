@@ -185,7 +185,7 @@ export class TableAssembler implements VersionSink {
       reference = separator.pass(before)
       if (reference === before) return undefined
     } else {
-      if (!separator.separates(end - from)) return undefined
+      if (!separator.separates(this.#keyspace, end - from)) return undefined
       reference = separator.write(bytes, from, end, writerOf(this.#keyspace).compression)
     }
     this.#scratch.clear()
