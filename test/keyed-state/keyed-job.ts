@@ -32,15 +32,15 @@ export interface Sums {
   sum: number
 }
 
-/** One state of every kind. */
+/** One state of every kind, some in the keyspace of large values. */
 export function states(job: Job) {
   return {
     count: job.state(valueState('count', { codec: int64 })),
-    recent: job.state(valueState('recent', { codec: utf8, ttl: { ms: TTL_MS } })),
+    recent: job.state(valueState('recent', { codec: utf8, ttl: { ms: TTL_MS }, separateLargeValues: true })),
     touched: job.state(valueState('touched', { codec: utf8, ttl: { ms: TTL_MS, refresh: 'read-write', time: 'event' } })),
     log: job.state(listState('log', { codec: json<{ n: number }>() })),
-    shortLog: job.state(listState('shortLog', { codec: float64, ttl: { ms: TTL_MS } })),
-    seen: job.state(mapState('seen', { keyCodec: utf8, codec: float64 })),
+    shortLog: job.state(listState('shortLog', { codec: float64, ttl: { ms: TTL_MS }, separateLargeValues: true })),
+    seen: job.state(mapState('seen', { keyCodec: utf8, codec: float64, separateLargeValues: true })),
     brief: job.state(mapState('brief', { keyCodec: utf8, codec: float64, ttl: { ms: TTL_MS, time: 'event' } })),
     max: job.state(reducingState<number>('max', { codec: float64, reduce: (a, b) => Math.max(a, b) })),
     average: job.state(

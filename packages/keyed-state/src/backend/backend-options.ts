@@ -5,6 +5,7 @@ import type { Codec } from '../codec/codec.ts'
 import { checkCodec } from '../descriptor/check-descriptor.ts'
 import { checkKeyGroups, type KeyGroupRange } from '../key-group/key-group.ts'
 import { anything, checkOptions, type OptionChecks, someFunction, text, wholeNumber, withMethod } from '../descriptor/option-checks.ts'
+import { DEFAULT_LARGE_VALUE_BYTES, LARGE_VALUES } from '../state/large-values.ts'
 
 /** Settings of the engine below. The write-ahead log, compaction filter, clock and random are the backend's. */
 export type EngineOptions = Omit<OpenOptions, 'wal' | 'compactionFilter' | 'clock' | 'random'>
@@ -32,6 +33,8 @@ export interface KeyedStateOptions<Key> {
    * value, also those in blob files. False where no state has a TTL; expired entries are hidden all the same, and stay.
    */
   readonly removeExpired?: boolean
+  /** From this size on, values of states with `separateLargeValues` go to blob files; default 16 KiB. At least 256. May change. */
+  readonly largeValueBytes?: number
   /** What takes part in checkpoints. */
   readonly sinks?: readonly Sink[]
   /** Told of what failed without a call to fail: commits of sinks, handlers of processing timers, background work of the engine. */
@@ -55,6 +58,7 @@ const checks: OptionChecks<KeyedStateOptions<never>> = {
   maxInFlight: wholeNumber(1, 1_000_000),
   retainCheckpoints: wholeNumber(1, 1_000),
   removeExpired: (value) => (typeof value === 'boolean' ? undefined : 'true or false'),
+  largeValueBytes: wholeNumber(256, 1024 * MIB),
   sinks: sinkList,
   onError: someFunction,
   engine: anything,
@@ -75,6 +79,7 @@ export interface BackendSettings<Key> {
   readonly maxInFlight: number
   readonly retainCheckpoints: number
   readonly removeExpired: boolean
+  readonly largeValueBytes: number
   readonly sinks: readonly Sink[]
   readonly onError: (error: unknown) => void
   readonly engine: EngineOptions
@@ -87,6 +92,7 @@ export function backendSettings<Key>(options: KeyedStateOptions<Key>): BackendSe
   checkOptions('openKeyedState', options, checks as unknown as OptionChecks<KeyedStateOptions<Key>>)
   checkCodec(options.keyCodec, 'option keyCodec of openKeyedState')
   if (options.keyGroups !== undefined) checkKeyGroups(options.keyGroups)
+  if (Object.hasOwn(options.engine?.keyspaces ?? {}, LARGE_VALUES)) throw new MoraineError('INVALID', `the keyspace '${LARGE_VALUES}' is the backend's own`)
   for (const name of ['wal', 'compactionFilter', 'clock', 'random']) {
     if (Object.hasOwn(options.engine ?? {}, name)) throw new MoraineError('INVALID', `'${name}' is no option of the engine here: the backend sets it`)
   }
@@ -103,6 +109,7 @@ export function backendSettings<Key>(options: KeyedStateOptions<Key>): BackendSe
     maxInFlight: options.maxInFlight ?? 1_000,
     retainCheckpoints: options.retainCheckpoints ?? 3,
     removeExpired: options.removeExpired ?? true,
+    largeValueBytes: options.largeValueBytes ?? DEFAULT_LARGE_VALUE_BYTES,
     sinks: options.sinks ?? [],
     onError: options.onError ?? (() => {}),
     engine: options.engine ?? {},

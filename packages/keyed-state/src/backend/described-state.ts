@@ -30,7 +30,7 @@ export function describedState(stored: readonly StoredState[], asked: string | S
     throw new MoraineError('INVALID', `state '${name}' may hold values of versions ${state.versions.join(', ')}: give its descriptor, with the upgrades`)
   }
   const codec = codecNamed(name, state.codec)
-  const common = { name, codec, version, ...(state.ttl !== undefined && { ttl: state.ttl }) }
+  const common = { name, codec, version, ...(state.ttl !== undefined && { ttl: state.ttl }), ...(state.separated === true && { separateLargeValues: true }) }
   // Reading needs no more than that: reduce, create and add are never called.
   const kind: Exclude<StateKind, 'reducing' | 'aggregating'> = state.kind === 'reducing' || state.kind === 'aggregating' ? 'value' : state.kind
   if (kind !== 'map') return { ...common, kind } as StateDescriptor

@@ -42,10 +42,18 @@ export async function* exportSavepoint(location: Location, options: ExportSavepo
     const time = new BackendTime(() => record.time.processingMs ?? 0, record.time)
     const descriptors = options.states ?? []
     const described = record.states.map((state) => describedState(record.states, descriptors.find(({ name }) => name === state.name) ?? state.name))
-    const states = record.states.map(({ name, kind, keyCodec, ttl }, i): SavepointState => {
+    const states = record.states.map(({ name, kind, keyCodec, ttl, separated }, i): SavepointState => {
       const descriptor = described[i] as StateDescriptor
       const version = descriptor.version ?? descriptor.codec.version
-      return { name, kind, codec: descriptor.codec.name, version, ...(keyCodec !== undefined && { keyCodec }), ...(ttl !== undefined && { ttl }) }
+      return {
+        name,
+        kind,
+        codec: descriptor.codec.name,
+        version,
+        ...(keyCodec !== undefined && { keyCodec }),
+        ...(ttl !== undefined && { ttl }),
+        ...(separated === true && { separated }),
+      }
     })
     const { keyCodec, keyGroups, metadata } = record
     yield line({ savepoint: SAVEPOINT_FORMAT, keyCodec, keyGroups, states, time: record.time, metadata })

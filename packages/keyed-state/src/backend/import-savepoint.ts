@@ -10,6 +10,7 @@ import type { StateDescriptor } from '../descriptor/descriptor.ts'
 import { StateRegistry, type StoredState } from '../descriptor/registry.ts'
 import { checkKeyGroups, keyGroupOf, type KeyGroupRange } from '../key-group/key-group.ts'
 import { namespaceBytes } from '../state/key-space.ts'
+import { DEFAULT_LARGE_VALUE_BYTES, IN_LARGE_VALUES, stateSpaces } from '../state/large-values.ts'
 import { scannedState } from '../state/registered-state.ts'
 import type { ScannedState } from '../state/state-scan.ts'
 import { listElementKey, mapEntryKey, stateIdOf, stateKey, timerKey, TimerStateId } from '../state-key/state-key.ts'
@@ -121,6 +122,7 @@ class Importer {
   async begin(db: Db): Promise<void> {
     const listed = await listCheckpoints(db)
     if (listed.some(({ number }) => number > 0)) throw new MoraineError('INVALID', 'the location holds keyed state already: import into an empty one')
+    if (this.#stored.some(({ separated }) => separated)) stateSpaces(db, { blobThresholdBytes: DEFAULT_LARGE_VALUE_BYTES })(true)
     await findRestorePoint(db, { keyCodec: this.#header.keyCodec, keyGroups: undefined, checkpoint: undefined })
   }
 
@@ -175,7 +177,7 @@ class Importer {
     const { mapKeyCodec } = state
     if (mapKeyCodec !== undefined) engineKey = mapEntryKey(engineKey, mapKeyCodec.encode(fromJson(mapKeyCodec, mapKey as never, mapKeyCodec.version)))
     if (state.kind === 'list') engineKey = listElementKey(engineKey, this.#nextElement++)
-    this.#batch.put(engineKey, stored)
+    this.#batch.put(engineKey, stored, state.separated ? IN_LARGE_VALUES : undefined)
     this.#counts.entries++
   }
 

@@ -25,7 +25,7 @@ import { SingleValueStates } from '../state/keyed-states.ts'
 import type { StateHost } from '../state/state-host.ts'
 import { scanEntries, settle, unknownState } from '../state/state-scan.ts'
 import type { ValueState } from '../state/value-state.ts'
-import { groupOf, HEAD_BYTES, stateIdOf, stateKeyPrefix, statePrefix } from '../state-key/state-key.ts'
+import { groupOf, HEAD_BYTES, stateKeyPrefix, statePrefix } from '../state-key/state-key.ts'
 import type { Timer, TimerHandler } from '../timer/timer.ts'
 import type { TimerService } from '../timer/timer-service.ts'
 import { checkOptions, text, wholeNumber } from '../descriptor/option-checks.ts'
@@ -237,10 +237,10 @@ export class KeyedStateBackend<Key> {
     let left = maxBytes
     const known = this.#host.registry.list().map(({ name }) => name)
     for (const name of states ?? []) if (!known.includes(name)) throw unknownState(name, known)
-    const ids = (states ?? known).map(stateIdOf)
+    const wanted = this.#host.registry.list().filter(({ name }) => states === undefined || states.includes(name))
     for (let group = this.keyGroups.first; group <= this.keyGroups.last; group++) {
-      for (const id of ids) {
-        for await (const batch of this.#host.db.scanBatches({ prefix: statePrefix(group, id) })) {
+      for (const { id, separated } of wanted) {
+        for await (const batch of this.#host.spaceOf(separated === true).scanBatches({ prefix: statePrefix(group, id) })) {
           for (const [key, value] of batch) left -= key.length + value.length
           if (left <= 0) return
         }
@@ -290,6 +290,7 @@ function isSame(a: StateDescriptor, b: StateDescriptor): boolean {
       codec: [descriptor.codec.name, descriptor.codec.version],
       version: descriptor.version ?? descriptor.codec.version,
       ttl: descriptor.ttl,
+      separated: descriptor.separateLargeValues === true,
       keyCodec: descriptor.kind === 'map' ? descriptor.keyCodec.name : undefined,
     })
   return spell(a) === spell(b)

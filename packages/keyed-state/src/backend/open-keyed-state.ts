@@ -7,6 +7,7 @@ import { EngineWriter } from '../state/engine-writer.ts'
 import { Gate } from '../state/gate.ts'
 import { KeyLanes } from '../state/key-lanes.ts'
 import { KeySpace } from '../state/key-space.ts'
+import { stateSpaces } from '../state/large-values.ts'
 import type { StateHost } from '../state/state-host.ts'
 import { TimerService } from '../timer/timer-service.ts'
 import { BackendTime } from '../ttl/backend-time.ts'
@@ -72,7 +73,11 @@ function compose<Key>({ settings, db, filter, point, transactions }: Composition
   const limits = { maxEntries: settings.cacheEntries, maxBytes: settings.cacheSizeBytes }
   const cache = new CellCache(writer, limits, (key) => keys.describe(key))
   let { nextElement } = record
-  const host: StateHost<Key> = { db, gate, writer, cache, keys, time, registry, nextElement: () => nextElement++ }
+  const compactionFilter = settings.removeExpired ? { compactionFilter: filter } : {}
+  const spaceOf = stateSpaces(db, { blobThresholdBytes: settings.largeValueBytes, ...compactionFilter })
+  // Compactions go on with states that the program does not declare.
+  if (record.states.some(({ separated }) => separated)) spaceOf(true)
+  const host: StateHost<Key> = { db, spaceOf, gate, writer, cache, keys, time, registry, nextElement: () => nextElement++ }
   const timers = new TimerService(host, {
     clock,
     mostDelayMs: settings.foreignTime ? FOREIGN_TIME_DELAY_MS : undefined,

@@ -10,7 +10,7 @@ import type { TimerDomain } from '../timer/timer.ts'
 /**
  * A savepoint: lines of JSON, one object each.
  *
- *   header   { savepoint: 1, keyCodec, keyGroups, states: [{ name, kind, codec, version, keyCodec?, ttl? }], time, metadata }
+ *   header   { savepoint: 1, keyCodec, keyGroups, states: [{ name, kind, codec, version, keyCodec?, ttl?, separated? }], time, metadata }
  *   entries  { state, key, namespace?, mapKey?, value, expiresAt? }    in any order; those of one list in the list's order
  *   timers   { timer: 'event' | 'processing', key, namespace?, time }
  *   end      { end: true }                                             without it the file was cut off
@@ -26,6 +26,7 @@ export interface SavepointState {
   readonly version: number
   readonly keyCodec?: StoredCodec
   readonly ttl?: TtlOption
+  readonly separated?: true
 }
 
 export interface SavepointHeader {

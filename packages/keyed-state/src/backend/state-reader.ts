@@ -4,6 +4,7 @@ import { type Codec, describe } from '../codec/codec.ts'
 import type { Namespace } from '../codec/namespace-codec.ts'
 import type { AggregatingDescriptor, StateDescriptor, StateKind } from '../descriptor/descriptor.ts'
 import type { KeySpace } from '../state/key-space.ts'
+import { LARGE_VALUES } from '../state/large-values.ts'
 import { scanEntries, type ScannedState } from '../state/state-scan.ts'
 import { mapEntryKey, statePrefix } from '../state-key/state-key.ts'
 import { codecFailure } from '../ttl/value-format.ts'
@@ -100,9 +101,9 @@ export class StateReaderHandle<Key, Read, Stored, MapKey> {
 
   async #read(engineKey: Uint8Array): Promise<unknown> {
     const { db, keys } = this.#site()
-    const bytes = await db.get(engineKey)
+    const { format, stateName, separated } = this.#scanned
+    const bytes = await (separated ? db.keyspace(LARGE_VALUES) : db).get(engineKey)
     if (bytes === undefined) return undefined
-    const { format, stateName } = this.#scanned
     try {
       return format.decode(bytes)?.value
     } catch (error) {

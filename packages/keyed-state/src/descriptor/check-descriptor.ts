@@ -2,7 +2,7 @@ import { MoraineError } from '@moraine/base'
 import type { Codec } from '../codec/codec.ts'
 import type { StateDescriptor } from './descriptor.ts'
 
-const COMMON = ['kind', 'name', 'codec', 'version', 'upgrades', 'ttl']
+const COMMON = ['kind', 'name', 'codec', 'version', 'upgrades', 'ttl', 'separateLargeValues']
 const FIELDS: Readonly<Record<StateDescriptor['kind'], readonly string[]>> = {
   value: COMMON,
   list: COMMON,
@@ -31,6 +31,9 @@ export function checkDescriptor(descriptor: StateDescriptor): void {
   checkCodec(descriptor.codec, `codec of state '${name}'`)
   if (descriptor.kind === 'map') checkCodec(descriptor.keyCodec, `keyCodec of state '${name}'`)
   checkVersions(descriptor)
+  if (!['undefined', 'boolean'].includes(typeof descriptor.separateLargeValues)) {
+    throw invalid(`separateLargeValues of state '${name}' must be true or false; from which size on is the option largeValueBytes of openKeyedState`)
+  }
   checkTtl(descriptor)
 }
 

@@ -29,6 +29,11 @@ export interface StateOptions<T> {
   readonly version?: number
   readonly upgrades?: readonly Upgrade[]
   readonly ttl?: TtlOption
+  /**
+   * For values that are often large: those of at least `largeValueBytes` of the backend (16 KiB) are stored in blob files, beside
+   * the tables, and compactions do not rewrite them. Cannot be changed for a state that the database knows. Default: false.
+   */
+  readonly separateLargeValues?: boolean
 }
 
 export type StateKind = 'value' | 'list' | 'map' | 'reducing' | 'aggregating'

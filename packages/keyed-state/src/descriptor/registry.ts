@@ -19,6 +19,8 @@ export interface StoredState {
   readonly versions: readonly number[]
   readonly keyCodec?: StoredCodec
   readonly ttl?: TtlOption
+  /** Its entries are in the keyspace of large values. */
+  readonly separated?: true
 }
 
 /**
@@ -66,6 +68,7 @@ export class StateRegistry {
       versions,
       ...(keyCodec !== undefined && { keyCodec }),
       ...(ttl !== undefined && { ttl }),
+      ...(descriptor.separateLargeValues === true && { separated: true }),
     }
     this.#states.set(id, state)
     return state
@@ -77,6 +80,11 @@ export function checkReadable(stored: StoredState, descriptor: StateDescriptor):
   const { name, kind, codec, upgrades = [] } = descriptor
   const version = descriptor.version ?? codec.version
   if (stored.kind !== kind) throw changed(name, `a ${stored.kind} state`, `a ${kind} state`, 'give the new state another name')
+  const separates = descriptor.separateLargeValues === true
+  if ((stored.separated === true) !== separates) {
+    const values = (separated: boolean): string => `${separated ? '' : 'no '}separated values`
+    throw changed(name, values(!separates), values(separates), 'separateLargeValues is fixed with the first checkpoint; a savepoint can be edited')
+  }
   if (descriptor.kind === 'map' && stored.keyCodec !== undefined) {
     const { keyCodec } = descriptor
     if (keyCodec.name !== stored.keyCodec.name || keyCodec.version !== stored.keyCodec.version) {
@@ -128,11 +136,11 @@ export function uniteRegistries(registries: readonly (readonly StoredState[])[])
       united.set(state.id, state)
       continue
     }
-    const same = other.name === state.name && other.kind === state.kind && JSON.stringify(other.keyCodec) === JSON.stringify(state.keyCodec)
+    const same = other.name === state.name && other.kind === state.kind && other.separated === state.separated && JSON.stringify(other.keyCodec) === JSON.stringify(state.keyCodec)
     const newer = (other.versions.at(-1) as number) > (state.versions.at(-1) as number) ? other : state
     const sameVersion = other.versions.at(-1) === state.versions.at(-1)
     if (!same || (sameVersion && other.codec !== state.codec)) {
-      throw new MoraineError('INVALID', `state '${state.name}' is not the same in all sources: it differs in kind, codec or map keys`)
+      throw new MoraineError('INVALID', `state '${state.name}' is not the same in all sources: it differs in kind, codec, map keys or separateLargeValues`)
     }
     const versions = [...new Set([...other.versions, ...state.versions])].sort((a, b) => a - b)
     united.set(state.id, { ...newer, versions })

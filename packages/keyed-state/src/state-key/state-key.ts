@@ -12,6 +12,8 @@ import { copyEscaped, escapedSize, readEscaped } from '../codec/escaped-bytes.ts
  *   timers (state ids 0 and 1)      key group | state id | time, 8 bytes | key, escaped | namespace, escaped
  *   everything else                 0xff 0xff | name: belongs to no key group
  *
+ * The entries of states that separate large values have the same keys in a keyspace of their own: see state/large-values.ts.
+ *
  * escaped: see codec/escaped-bytes.ts; order-preserving and self-delimiting. So a range of key groups is one range of
  * keys, and so is all of one state in a group, all namespaces of (state, key), and all entries of one map, which are in the
  * order of their encoded map keys.

@@ -129,10 +129,10 @@ export class CellCache {
     }
     if (cell.value !== undefined) {
       const bytes = this.encode(cell)
-      this.#writer.put(cell.key, bytes)
+      this.#writer.put(cell.key, bytes, cell.home.separated)
       cell.stored = true
     } else if (cell.stored) {
-      this.#writer.delete(cell.key)
+      this.#writer.delete(cell.key, cell.home.separated)
       cell.stored = false
     }
     cell.bytes = undefined
@@ -187,13 +187,13 @@ export class CellCache {
 
   #writeFrozen<T>(cell: Cell<T>): void {
     if (cell.value === undefined) {
-      if (cell.stored) this.#writer.deleteFrozen(cell.key)
+      if (cell.stored) this.#writer.deleteFrozen(cell.key, cell.home.separated)
       cell.stored = false
       cell.writtenAt = this.#writer.position
       return
     }
     try {
-      this.#writer.putFrozen(cell.key, this.encode(cell))
+      this.#writer.putFrozen(cell.key, this.encode(cell), cell.home.separated)
       cell.stored = true
     } catch (error) {
       this.#frozenFailure ??= error

@@ -224,10 +224,11 @@ export class CellCalls {
 
   /** Fetches what the database has for a cell that has just been made. Throws when that is known at once to be unreadable. */
   load<T>(cell: Cell<T>): void {
-    const { cache, db } = this.#host
+    const { cache } = this.#host
+    const space = this.#host.spaceOf(cell.home.separated)
     cache.admit(cell)
     if (!cache.isOverfull) {
-      const resident = db.getResident(cell.key)
+      const resident = space.getResident(cell.key)
       if (resident !== undefined) {
         try {
           this.#decode(cell, 'value' in resident ? resident.value : undefined)
@@ -240,7 +241,7 @@ export class CellCalls {
       }
     }
     cache.whenRoom(() => {
-      db.get(cell.key).then(
+      space.get(cell.key).then(
         (bytes) => this.fill(cell, bytes),
         (error: unknown) => this.fail(cell, error),
       )

@@ -7,6 +7,8 @@ import type { Holdable, OperationContext } from './operation-context.ts'
 export interface CellHome<T> {
   readonly stateName: string
   readonly format: ValueFormat<T>
+  /** Whether its entries are in the keyspace of large values. */
+  readonly separated: boolean
   /** The cell leaves memory. */
   forget(cell: Cell<T>): void
 }

@@ -1,6 +1,7 @@
 import { Deferred } from '@moraine/base'
 import { type Checkpoint, type CheckpointOptions, type Db, WriteBatch } from 'moraine'
 import { metaKey } from '../state-key/state-key.ts'
+import { IN_LARGE_VALUES } from './large-values.ts'
 
 const FLUSH_BYTES = 256 * 1024
 
@@ -55,29 +56,30 @@ export class EngineWriter {
     return this.#landed
   }
 
-  put(key: Uint8Array, value: Uint8Array): void {
+  /** `separated`: of a state whose entries are in the keyspace of large values. */
+  put(key: Uint8Array, value: Uint8Array, separated = false): void {
     this.#position++
-    this.#target().put(key, value)
+    this.#target().put(key, value, separated ? IN_LARGE_VALUES : undefined)
     this.#flushFull()
   }
 
-  delete(key: Uint8Array): void {
+  delete(key: Uint8Array, separated = false): void {
     this.#position++
-    this.#target().delete(key)
+    this.#target().delete(key, separated ? IN_LARGE_VALUES : undefined)
     this.#flushFull()
   }
 
-  putFrozen(key: Uint8Array, value: Uint8Array): void {
+  putFrozen(key: Uint8Array, value: Uint8Array, separated = false): void {
     this.#position++
     if (!this.#marked) this.#mark(this.#batch)
-    this.#batch.put(key, value)
+    this.#batch.put(key, value, separated ? IN_LARGE_VALUES : undefined)
     if (this.#batch.sizeBytes >= FLUSH_BYTES) this.#send()
   }
 
-  deleteFrozen(key: Uint8Array): void {
+  deleteFrozen(key: Uint8Array, separated = false): void {
     this.#position++
     if (!this.#marked) this.#mark(this.#batch)
-    this.#batch.delete(key)
+    this.#batch.delete(key, separated ? IN_LARGE_VALUES : undefined)
     if (this.#batch.sizeBytes >= FLUSH_BYTES) this.#send()
   }
 

@@ -54,7 +54,7 @@ export class ListCells<Key, T> {
         for (const { value, engineKey } of entries) {
           values.push(value as T)
           // A read that prolongs lives.
-          if (this.#format.refreshOnRead) host.writer.put(engineKey, this.#format.encode(value as T, this.#format.newExpiry()))
+          if (this.#format.refreshOnRead) host.writer.put(engineKey, this.#format.encode(value as T, this.#format.newExpiry()), this.scanned.separated)
         }
       }
       return values
@@ -84,8 +84,8 @@ export class ListCells<Key, T> {
         for await (const entries of scanEntries(this.host.db, this.host.keys, this.scanned, prefix)) moved.push(...entries)
       }
       for (const { value, expiresAt, engineKey } of moved) {
-        this.host.writer.put(listElementKey(into, this.host.nextElement()), this.#format.encode(value as T, expiresAt))
-        this.host.writer.delete(engineKey)
+        this.host.writer.put(listElementKey(into, this.host.nextElement()), this.#format.encode(value as T, expiresAt), this.scanned.separated)
+        this.host.writer.delete(engineKey, this.scanned.separated)
       }
     })
   }
@@ -102,12 +102,12 @@ export class ListCells<Key, T> {
 
   #append(prefix: Uint8Array, encoded: readonly Uint8Array[]): void {
     const { host } = this
-    for (const bytes of encoded) host.writer.put(listElementKey(prefix, host.nextElement()), bytes)
+    for (const bytes of encoded) host.writer.put(listElementKey(prefix, host.nextElement()), bytes, this.scanned.separated)
   }
 
   async #clear(prefix: Uint8Array): Promise<void> {
     await this.host.writer.flush()
-    await deletePrefix(this.host, prefix)
+    await deletePrefix(this.host, this.scanned.separated, prefix)
   }
 
   #encode(prefix: Uint8Array, value: T): Uint8Array {

@@ -39,6 +39,7 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
   readonly stateName: string
   readonly stateId: number
   readonly format: ValueFormat<T>
+  readonly separated: boolean
   readonly host: StateHost<Key>
   readonly calls: CellCalls
   readonly #mapKeys: Codec<MapKey>
@@ -51,6 +52,7 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
     this.stateName = scanned.stateName
     this.stateId = scanned.stateId
     this.format = scanned.format as ValueFormat<T>
+    this.separated = scanned.separated
     this.#mapKeys = scanned.mapKeyCodec as Codec<MapKey>
     this.#scanned = scanned
     this.calls = new CellCalls(host as StateHost<unknown>)
@@ -105,7 +107,7 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
       const isTouched = (engineKey: Uint8Array): boolean => clear.touched.has(latin1(engineKey))
       clear.done = writer
         .flush()
-        .then(() => deletePrefix(this.host, owner.prefix, isTouched))
+        .then(() => deletePrefix(this.host, this.separated, owner.prefix, isTouched))
         .then(() => writer.flush())
         .finally(() => owner.clears.delete(clear))
       return clear.done
@@ -219,7 +221,7 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
   /** An entry that is asked for while a clear runs: there is none, and what the database may still have goes first. */
   #bornCleared(owner: MapOwner<T>, cell: Cell<T>): void {
     for (const { touched } of owner.clears) touched.add(latin1(cell.key))
-    this.host.writer.delete(cell.key)
+    this.host.writer.delete(cell.key, this.separated)
     cell.writtenAt = this.host.writer.position
     this.host.cache.admit(cell)
     this.calls.fill(cell, undefined)

@@ -34,12 +34,15 @@ export function scannedState(descriptor: StateDescriptor, time: BackendTime): Sc
     stateName: descriptor.name,
     kind: descriptor.kind,
     format: new ValueFormat<unknown>(descriptor, time),
+    separated: descriptor.separateLargeValues === true,
     mapKeyCodec: descriptor.kind === 'map' ? descriptor.keyCodec : undefined,
   }
 }
 
 export function makeState<Key>(host: StateHost<Key>, descriptor: StateDescriptor): RegisteredState<Key> {
   const scanned = scannedState(descriptor, host.time)
+  // The engine has to know what is special about the keyspace before anything is written to it.
+  host.spaceOf(scanned.separated)
   switch (descriptor.kind) {
     case 'list': {
       const cells = new ListCells<Key, unknown>(host, scanned)

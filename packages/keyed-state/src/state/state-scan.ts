@@ -7,6 +7,7 @@ import { statePrefix } from '../state-key/state-key.ts'
 import { codecFailure, type ValueFormat } from '../ttl/value-format.ts'
 import type { Cell } from './cell.ts'
 import type { KeySpace } from './key-space.ts'
+import { LARGE_VALUES } from './large-values.ts'
 import type { StateHost } from './state-host.ts'
 
 /** A state as scans see it. */
@@ -15,6 +16,8 @@ export interface ScannedState {
   readonly stateName: string
   readonly kind: StateKind
   readonly format: ValueFormat<unknown>
+  /** Whether its entries are in the keyspace of large values. */
+  readonly separated: boolean
   /** Of maps. */
   readonly mapKeyCodec: Codec<unknown> | undefined
 }
@@ -32,9 +35,13 @@ export interface StateEntry<Key> {
   readonly restAt: number
 }
 
-/** Whatever can be scanned: the database, or a reader of it. */
-export interface Scannable {
+interface ScannableSpace {
   scanBatches(options: ScanOptions): BatchStream
+}
+
+/** Whatever can be scanned: the database, or a reader of it. */
+export interface Scannable extends ScannableSpace {
+  keyspace(name: string): ScannableSpace
 }
 
 /** The entries under a prefix that have not expired, in the order of their keys, many a step. */
@@ -45,7 +52,8 @@ export async function* scanEntries<Key>(
   prefix: Uint8Array,
   snapshot?: Snapshot,
 ): AsyncGenerator<StateEntry<Key>[]> {
-  for await (const batch of source.scanBatches({ prefix, ...(snapshot !== undefined && { snapshot }) })) {
+  const space = state.separated ? source.keyspace(LARGE_VALUES) : source
+  for await (const batch of space.scanBatches({ prefix, ...(snapshot !== undefined && { snapshot }) })) {
     const entries: StateEntry<Key>[] = []
     for (const [engineKey, bytes] of batch) {
       const entry = decodeEntry(keys, state, engineKey, bytes)
@@ -106,9 +114,9 @@ function decodeEntry<Key>(keys: KeySpace<Key>, state: ScannedState, engineKey: U
 }
 
 /** Deletes everything under a prefix. One place, so that a range delete of the engine can take over. */
-export async function deletePrefix<Key>(host: StateHost<Key>, prefix: Uint8Array, isKept?: (engineKey: Uint8Array) => boolean): Promise<void> {
-  for await (const batch of host.db.scanBatches({ prefix })) {
-    for (const [engineKey] of batch) if (isKept?.(engineKey) !== true) host.writer.delete(engineKey)
+export async function deletePrefix<Key>(host: StateHost<Key>, separated: boolean, prefix: Uint8Array, isKept?: (engineKey: Uint8Array) => boolean): Promise<void> {
+  for await (const batch of host.spaceOf(separated).scanBatches({ prefix })) {
+    for (const [engineKey] of batch) if (isKept?.(engineKey) !== true) host.writer.delete(engineKey, separated)
   }
 }
 

@@ -12,6 +12,7 @@ export class ValueCells<Key, T> implements CellHome<T> {
   readonly stateName: string
   readonly stateId: number
   readonly format: ValueFormat<T>
+  readonly separated: boolean
   readonly host: StateHost<Key>
   readonly calls: CellCalls
   readonly scanned: ScannedState & { readonly home: object }
@@ -24,6 +25,7 @@ export class ValueCells<Key, T> implements CellHome<T> {
     this.stateName = scanned.stateName
     this.stateId = scanned.stateId
     this.format = scanned.format as ValueFormat<T>
+    this.separated = scanned.separated
     this.scanned = { ...scanned, home: this }
     this.calls = new CellCalls(host as StateHost<unknown>)
   }
@@ -95,7 +97,7 @@ export class ValueCells<Key, T> implements CellHome<T> {
   }
 
   async #fetch(keys: readonly Key[], namespace: Namespace | undefined): Promise<void> {
-    const { cache, db } = this.host
+    const { cache } = this.host
     if (cache.isOverfull) await new Promise<void>((resolve) => cache.whenRoom(resolve))
     const missing: Cell<T>[] = []
     const coming: Cell<T>[] = []
@@ -112,7 +114,7 @@ export class ValueCells<Key, T> implements CellHome<T> {
           if (!known.ready && !known.running) coming.push(known)
         }
       }
-      const found = missing.length === 0 ? [] : await db.getMany(missing.map((cell) => cell.key))
+      const found = missing.length === 0 ? [] : await this.host.spaceOf(this.separated).getMany(missing.map((cell) => cell.key))
       for (const [i, cell] of missing.entries()) this.calls.fill(cell, found[i])
     } catch (error) {
       for (const cell of missing) this.calls.fail(cell, error)
