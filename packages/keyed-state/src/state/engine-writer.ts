@@ -69,6 +69,13 @@ export class EngineWriter {
     this.#flushFull()
   }
 
+  /** Deletes what has been written from one key up to another one, in one step, whatever it is. */
+  deleteRange(gte: Uint8Array, lt: Uint8Array, separated = false): void {
+    this.#position++
+    this.#target().deleteRange({ gte, lt }, separated ? IN_LARGE_VALUES : undefined)
+    this.#flushFull()
+  }
+
   putFrozen(key: Uint8Array, value: Uint8Array, separated = false): void {
     this.#position++
     if (!this.#marked) this.#mark(this.#batch)

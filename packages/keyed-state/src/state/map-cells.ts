@@ -6,7 +6,7 @@ import type { ValueFormat } from '../ttl/value-format.ts'
 import { Cell, type CellHome } from './cell.ts'
 import { CellCalls } from './cell-calls.ts'
 import type { StateHost } from './state-host.ts'
-import { deletePrefix, scanEntries, type ScannedState } from './state-scan.ts'
+import { deletePrefix, latin1, scanEntries, type ScannedState } from './state-scan.ts'
 
 /** The entries of one map that are in memory. */
 interface MapOwner<T> {
@@ -104,10 +104,9 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
         clear.touched.add(latin1(cell.key))
       }
       owner.clears.add(clear)
-      const isTouched = (engineKey: Uint8Array): boolean => clear.touched.has(latin1(engineKey))
       clear.done = writer
         .flush()
-        .then(() => deletePrefix(this.host, this.separated, owner.prefix, isTouched))
+        .then(() => deletePrefix(this.host, this.separated, owner.prefix, clear.touched))
         .then(() => writer.flush())
         .finally(() => owner.clears.delete(clear))
       return clear.done
@@ -272,8 +271,4 @@ export class MapCells<Key, MapKey, T> implements CellHome<T> {
       )
     }
   }
-}
-
-function latin1(bytes: Uint8Array): string {
-  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
 }

@@ -1,4 +1,4 @@
-import { equalBytes, MoraineError } from '@moraine/base'
+import { compareBytes, equalBytes, MoraineError, prefixSuccessor } from '@moraine/base'
 import type { BatchStream, ScanOptions, Snapshot } from 'moraine'
 import type { Codec } from '../codec/codec.ts'
 import type { Namespace } from '../codec/namespace-codec.ts'
@@ -113,11 +113,46 @@ function decodeEntry<Key>(keys: KeySpace<Key>, state: ScannedState, engineKey: U
   }
 }
 
-/** Deletes everything under a prefix. One place, so that a range delete of the engine can take over. */
-export async function deletePrefix<Key>(host: StateHost<Key>, separated: boolean, prefix: Uint8Array, isKept?: (engineKey: Uint8Array) => boolean): Promise<void> {
+/** Beyond so many entries the rest goes by range deletes. A scan looks at all range deletes there are, so the few are not worth one. */
+const MOST_SINGLE_DELETES = 1_000
+const MOST_RANGE_DELETES = 64
+
+/**
+ * Deletes everything under a prefix but the keys in `kept`, which are spelled in latin1. Keys that come into it meanwhile have been
+ * deleted by who put them there: what is written after a range delete is not touched by it.
+ */
+export async function deletePrefix<Key>(host: StateHost<Key>, separated: boolean, prefix: Uint8Array, kept: ReadonlySet<string> = NONE): Promise<void> {
+  const { writer } = host
+  let deleted = 0
   for await (const batch of host.spaceOf(separated).scanBatches({ prefix })) {
-    for (const [engineKey] of batch) if (isKept?.(engineKey) !== true) host.writer.delete(engineKey, separated)
+    for (const [engineKey] of batch) if (kept.size === 0 || !kept.has(latin1(engineKey))) writer.delete(engineKey, separated)
+    deleted += batch.length
+    const last = batch.at(-1)?.[0]
+    if (deleted < MOST_SINGLE_DELETES || kept.size >= MOST_RANGE_DELETES || last === undefined) continue
+    // Without a pause, so that nothing can be written between looking at `kept` and the last of the deletes.
+    let from = successor(last)
+    for (const key of [...kept].map((text) => Buffer.from(text, 'latin1')).sort(compareBytes)) {
+      if (compareBytes(key, from) < 0) continue
+      writer.deleteRange(from, key, separated)
+      from = successor(key)
+    }
+    // The first byte of a state key is below 0x80.
+    writer.deleteRange(from, prefixSuccessor(prefix) as Uint8Array, separated)
+    return
   }
+}
+
+const NONE: ReadonlySet<string> = new Set()
+
+/** A key as text that is equal for equal keys. */
+export function latin1(bytes: Uint8Array): string {
+  return Buffer.from(bytes.buffer, bytes.byteOffset, bytes.length).toString('latin1')
+}
+
+function successor(key: Uint8Array): Uint8Array {
+  const next = new Uint8Array(key.length + 1)
+  next.set(key)
+  return next
 }
 
 /** Fails for text that is no name of a state: used where states are looked up by name. */
