@@ -124,7 +124,9 @@ describe('a call of a database whose store does not answer', () => {
       }
       wake()
       await clock.advance(1_000)
-      expect(clock.pendingTimers).toBeLessThanOrEqual(timers)
+      // Once an entry that expires is in a table, the compactor waits for its end.
+      const expiring = name === 'put with a TTL (store)' ? 1 : 0
+      expect(clock.pendingTimers).toBeLessThanOrEqual(timers + expiring)
       await clock.drive(db.close())
       expect(clock.pendingTimers).toBe(0)
     })
