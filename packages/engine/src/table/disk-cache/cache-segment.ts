@@ -53,12 +53,14 @@ export class CacheSegment {
   static async open(disk: CacheDisk, path: string, slot: number, databaseId: string): Promise<CacheSegment | undefined> {
     const file = await disk.openFile(path)
     if (file === undefined) return undefined
-    const segment = new CacheSegment(path, slot, file, file.sizeBytes, undefined)
     const header = new Uint8Array(SEGMENT_HEADER_BYTES)
-    const isOurs = await file.read(header, 0).then((read) => read === header.length && isSegmentHeader(header, databaseId))
-    if (isOurs) return segment
-    await segment.close()
-    return undefined
+    let isOurs = false
+    try {
+      isOurs = (await file.read(header, 0)) === header.length && isSegmentHeader(header, databaseId)
+    } finally {
+      if (!isOurs) await file.close()
+    }
+    return isOurs ? new CacheSegment(path, slot, file, file.sizeBytes, undefined) : undefined
   }
 
   /** Bytes of the file. */

@@ -199,6 +199,18 @@ describe('a failing disk', () => {
     expect(disk.calls).toBe(calls)
   })
 
+  test('a segment that cannot be read when it is found is closed again', async () => {
+    const first = await opened()
+    await put(first, 0, 6)
+    await first.close()
+    const disk = new FaultyDisk()
+    disk.readError = 'EIO'
+    const cache = await opened(disk)
+    expect(disk.calls).toBeGreaterThan(0)
+    await cache.close()
+    expect(disk.openFiles).toBe(0)
+  })
+
   test('errors at random: never a wrong answer, never an error', async () => {
     for (let seed = 1; seed <= 10; seed++) {
       const disk = new FaultyDisk()
@@ -221,6 +233,7 @@ class FaultyDisk implements CacheDisk {
   writeError: string | undefined
   readError: string | undefined
   calls = 0
+  openFiles = 0
 
   makeFolder = localCacheDisk.makeFolder.bind(localCacheDisk)
   list = localCacheDisk.list.bind(localCacheDisk)
@@ -239,6 +252,7 @@ class FaultyDisk implements CacheDisk {
   }
 
   #wrap(file: CacheFile): CacheFile {
+    this.openFiles++
     return {
       sizeBytes: file.sizeBytes,
       read: (target, position) => {
@@ -252,7 +266,10 @@ class FaultyDisk implements CacheDisk {
         await file.write(bytes.subarray(0, bytes.length >> 1), position)
         throw Object.assign(new Error('injected'), { code: this.writeError })
       },
-      close: () => file.close(),
+      close: async () => {
+        await file.close()
+        this.openFiles--
+      },
     }
   }
 }
