@@ -4,6 +4,7 @@ import { request as httpsRequest } from 'node:https'
 import type { Readable } from 'node:stream'
 import type { S3Client } from '@aws-sdk/client-s3'
 import { systemClock } from '@moraine/base'
+import { allowManyListeners } from './allow-many-listeners.ts'
 
 /** A response of which nothing was read yet. */
 export interface LeanResponse {
@@ -96,6 +97,7 @@ export class LeanGet {
 
   #send(target: Target, path: string, headers: Record<string, string>, signal: AbortSignal | undefined): Promise<IncomingMessage> {
     const secure = target.connection.protocol === 'https:'
+    if (signal !== undefined) allowManyListeners(signal)
     return new Promise((resolve, reject) => {
       const request = (secure ? httpsRequest : httpRequest)({
         ...target.connection,

@@ -2,6 +2,7 @@ import { Agent as HttpAgent } from 'node:http'
 import { Agent as HttpsAgent } from 'node:https'
 import { S3Client } from '@aws-sdk/client-s3'
 import { NodeHttpHandler } from '@smithy/node-http-handler'
+import { allowManyListeners } from './allow-many-listeners.ts'
 import { LeanGet, type SignedRequest } from './lean-get.ts'
 import { DEFAULT_MAX_CONCURRENCY, DEFAULT_REQUEST_TIMEOUT_MS, type S3ObjectStoreOptions } from './s3-options.ts'
 
@@ -66,6 +67,7 @@ class SignalHandler extends NodeHttpHandler {
 
   override handle(...[request, options]: Parameters<NodeHttpHandler['handle']>): ReturnType<NodeHttpHandler['handle']> {
     const abortSignal = this.signals.get(request)
+    if (abortSignal !== undefined) allowManyListeners(abortSignal)
     return super.handle(request, abortSignal === undefined ? options : { ...options, abortSignal })
   }
 }

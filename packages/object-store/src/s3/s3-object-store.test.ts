@@ -461,6 +461,24 @@ describe('S3ObjectStore', () => {
     })
   })
 
+  it('many requests that share a signal print no warning', async () => {
+    const warnings: Error[] = []
+    const onWarning = (warning: Error): unknown => warnings.push(warning)
+    process.on('warning', onWarning)
+    try {
+      answer = (_, response) => void setTimeout(() => response.end('text'), 20)
+      const { signal } = new AbortController()
+      // The first GET goes through the SDK, the others do not.
+      await store.get('first', { signal })
+      const keys = Array.from({ length: 16 }, (_, i) => `key-${i}`)
+      await Promise.all(keys.flatMap((key) => [store.get(key, { signal }), store.put(key, BODY, { signal })]))
+      await systemClock.yieldNow()
+    } finally {
+      process.off('warning', onWarning)
+    }
+    expect(warnings).toEqual([])
+  })
+
   it.each([
     [{ bucket: '' }, /bucket/],
     [{ bucket: 'a/b' }, /bucket/],
