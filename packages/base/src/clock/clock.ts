@@ -1,3 +1,4 @@
+import { onAbort } from '../async/abort-listeners.ts'
 import { MoraineError } from '../error/moraine-error.ts'
 
 /** A pending timer; `cancel` is idempotent. */
@@ -38,15 +39,16 @@ export function sleep(clock: Clock, delayMs: number, signal?: AbortSignal): Prom
       reject(abortError(signal))
       return
     }
-    const onAbort = (): void => {
-      timer.cancel()
-      reject(abortError(signal as AbortSignal))
-    }
     const timer = clock.setTimer(delayMs, () => {
-      signal?.removeEventListener('abort', onAbort)
+      unlisten?.()
       resolve()
     })
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const unlisten =
+      signal &&
+      onAbort(signal, () => {
+        timer.cancel()
+        reject(abortError(signal))
+      })
   })
 }
 

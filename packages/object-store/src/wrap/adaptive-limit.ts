@@ -1,4 +1,4 @@
-import { abortError, Deferred, MoraineError } from '@moraine/base'
+import { abortError, Deferred, MoraineError, onAbort } from '@moraine/base'
 
 /** Leave to run one request; given back by `release`. */
 export interface Admission {
@@ -63,14 +63,15 @@ export class AdaptiveLimit {
     if (signal?.aborted === true) throw abortError(signal)
     const waiter = new Deferred<void>()
     this.#waiting.add(waiter)
-    const onAbort = (): void => {
-      if (this.#waiting.delete(waiter)) waiter.reject(abortError(signal as AbortSignal))
-    }
-    signal?.addEventListener('abort', onAbort, { once: true })
+    const unlisten =
+      signal &&
+      onAbort(signal, () => {
+        if (this.#waiting.delete(waiter)) waiter.reject(abortError(signal))
+      })
     try {
       await waiter.promise
     } finally {
-      signal?.removeEventListener('abort', onAbort)
+      unlisten?.()
     }
   }
 }

@@ -1,4 +1,4 @@
-import { abortError, type Clock, MoraineError, sleep, unreachable } from '@moraine/base'
+import { abortError, type Clock, MoraineError, onAbort, sleep, unreachable } from '@moraine/base'
 import type { ObjectStore } from '../object-store.ts'
 import { type StoreCall, type StoreOperation, WrappedObjectStore } from './wrapped-object-store.ts'
 
@@ -108,14 +108,13 @@ async function abortable(wait: Promise<unknown>, signal: AbortSignal | undefined
     await wait
     return
   }
-  let onAbort!: () => void
+  let unlisten!: () => void
   const aborted = new Promise<never>((_, reject) => {
-    onAbort = () => reject(abortError(signal))
-    signal.addEventListener('abort', onAbort, { once: true })
+    unlisten = onAbort(signal, () => reject(abortError(signal)))
   })
   try {
     await Promise.race([wait, aborted])
   } finally {
-    signal.removeEventListener('abort', onAbort)
+    unlisten()
   }
 }

@@ -1,5 +1,6 @@
 // Invariant: passing failures are repeated with growing waits, other failures and creates never are, and a server that
 // asks to slow down is asked less until it recovers.
+import { getEventListeners } from 'node:events'
 import { type Clock, MoraineError, SeededRandom, utf8Encode } from '@moraine/base'
 import { describe, expect, it } from 'vitest'
 import { MemoryObjectStore } from '../memory/memory-object-store.ts'
@@ -116,6 +117,18 @@ describe('RetryingObjectStore', () => {
     await store.close()
     await expect(waiting).rejects.toMatchObject({ code: 'CLOSED' })
     await expect(store.get('later')).rejects.toMatchObject({ code: 'CLOSED' })
+  })
+
+  it('calls that wait for their turn have one listener on the signal they share', async () => {
+    let answer!: () => void
+    const until = new Promise<void>((resolve) => (answer = resolve))
+    const { store } = setUp(() => ({ kind: 'delay', until }), { maxConcurrency: 1 })
+    const { signal } = new AbortController()
+    const calls = Array.from({ length: 20 }, (_, i) => store.get(`key-${i}`, { signal }))
+    expect(getEventListeners(signal, 'abort')).toHaveLength(1)
+    answer()
+    await Promise.all(calls)
+    expect(getEventListeners(signal, 'abort')).toHaveLength(0)
   })
 
   it('a call that is aborted while it waits for its turn gives it up', async () => {

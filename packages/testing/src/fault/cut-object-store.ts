@@ -1,4 +1,4 @@
-import { abortError, Deferred, MoraineError } from '@moraine/base'
+import { abortError, Deferred, MoraineError, onAbort } from '@moraine/base'
 import { type ObjectStore, type StoreCall, WrappedObjectStore } from '@moraine/object-store'
 
 /** Where a process dies: at its `call`-th store call (the first is 1), before the call takes effect or after it. */
@@ -60,7 +60,7 @@ export class CutObjectStore extends WrappedObjectStore {
   #noAnswer({ signal }: StoreCall): Promise<never> {
     return new Promise((_, reject) => {
       if (signal?.aborted === true) reject(abortError(signal))
-      else signal?.addEventListener('abort', () => reject(abortError(signal)), { once: true })
+      else if (signal !== undefined) onAbort(signal, () => reject(abortError(signal)))
       this.#buried.promise.catch(reject)
     })
   }

@@ -1,4 +1,4 @@
-import { MoraineError } from '@moraine/base'
+import { MoraineError, onAbort } from '@moraine/base'
 import { type StoreCall, WrappedObjectStore } from '@moraine/object-store'
 
 /**
@@ -21,11 +21,11 @@ export class MortalObjectStore extends WrappedObjectStore {
     return new Promise((resolve, reject) => {
       const { signal } = call
       const gone = (): void => reject(new MoraineError('ABORTED', 'the process was killed'))
-      signal?.addEventListener('abort', gone, { once: true })
+      const unlisten = signal && onAbort(signal, gone)
       if (this.#dead) return
       const settled = (settle: () => void): void => {
         if (this.#dead) return
-        signal?.removeEventListener('abort', gone)
+        unlisten?.()
         settle()
       }
       run().then(

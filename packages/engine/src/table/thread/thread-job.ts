@@ -1,4 +1,4 @@
-import { abortError, MoraineError, WaitList } from '@moraine/base'
+import { abortError, MoraineError, onAbort, WaitList } from '@moraine/base'
 import type { RequestAccount } from '@moraine/object-store'
 import type { MessagePort } from 'node:worker_threads'
 import type { Origin } from '../../manifest/origin.ts'
@@ -31,7 +31,7 @@ export class ThreadJob {
   async *tables(signal: AbortSignal): AsyncGenerator<BuiltTable, void> {
     const cancel = (): void => this.#send({ kind: 'cancel' })
     if (signal.aborted) cancel()
-    else signal.addEventListener('abort', cancel, { once: true })
+    const unlisten = onAbort(signal, cancel)
     try {
       for (;;) {
         const table = this.#table
@@ -47,7 +47,7 @@ export class ThreadJob {
         }
       }
     } finally {
-      signal.removeEventListener('abort', cancel)
+      unlisten()
       if (this.#end === undefined) cancel()
       while (this.#end === undefined) await this.#changed.wait()
     }
