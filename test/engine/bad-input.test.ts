@@ -132,6 +132,9 @@ describe('options', () => {
         message: expect.stringContaining(name) as string,
       })
     }
+    await expect(open({ store }, { blobThresholdBytes: 255 })).rejects.toThrow('must be 0 or a whole number from 256')
+    await expect(open({ store }, { compactionMaxAgeMs: 1000 })).rejects.toThrow('must be 0 or a whole number from 60000')
+    await expect(open({ store }, { prices: { put: 1 } as never })).rejects.toThrow(/a price table of name, .*, without 'put'/)
     for (const options of ['wal', 7, null, []]) expect(await outcomeOf(open({ store }, options as never))).toBe('INVALID')
     expect((await store.list('')).objects).toEqual([])
     expect(readdirSync(folder)).toEqual([])
@@ -156,6 +159,7 @@ describe('calls', () => {
       expect(() => new WriteBatch().delete(bad)).toThrow()
       if (bad !== undefined) expect(() => db.scan({ gte: bad })).toThrow()
     }
+    await expect(db.put('k', undefined as never)).rejects.toThrow('not undefined')
     expect(await outcomeOf(db.write({} as never))).toBe('INVALID')
     expect(await outcomeOf(db.write([] as never))).toBe('INVALID')
     expect(await outcomeOf(db.getMany('there' as never))).toBe('INVALID')

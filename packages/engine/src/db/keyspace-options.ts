@@ -6,7 +6,7 @@ import { LEVEL_COUNT } from '../manifest/version.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import type { CompactionFilter } from '../table/compaction-filter.ts'
 import { type KeyspaceSettings, NO_SETTINGS } from '../table/keyspaces.ts'
-import { checkOptions, integerOption, type OptionCheck, type OptionChecks } from './option-checks.ts'
+import { checkOptions, integerOption, type OptionCheck, type OptionChecks, zeroOrIntegerOption } from './option-checks.ts'
 
 /** Settings of a keyspace; the same of the default keyspace are options of `open`. */
 export interface KeyspaceOptions {
@@ -30,7 +30,7 @@ export const keyspaceChecks: OptionChecks<KeyspaceOptions> = {
   ttlMs: (value) => (value === Number.POSITIVE_INFINITY ? undefined : integerOption(1, MAX_TTL_MS)(value)),
   compactionFilter: checkCompactionFilter,
   compression: checkCompression,
-  blobThresholdBytes: checkBlobThreshold,
+  blobThresholdBytes: (value) => checkBlobThreshold(value),
 }
 
 /** The settings of a keyspace out of its options; INVALID names the option. */
@@ -66,9 +66,7 @@ export const keyspacesOption: OptionCheck = (value) =>
 const LEAST_BLOB_BYTES = 256
 const MOST_BLOB_BYTES = 1024 ** 3
 
-export function checkBlobThreshold(value: unknown): string | undefined {
-  return value === 0 ? undefined : integerOption(LEAST_BLOB_BYTES, MOST_BLOB_BYTES)(value)
-}
+export const checkBlobThreshold: OptionCheck = zeroOrIntegerOption(LEAST_BLOB_BYTES, MOST_BLOB_BYTES)
 
 export function checkCompression(value: unknown): string | undefined {
   const words: readonly unknown[] = Array.isArray(value) ? value : [value]

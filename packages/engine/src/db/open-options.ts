@@ -19,7 +19,18 @@ import {
 } from './keyspace-options.ts'
 import { type MemoryBudgetOption, memoryBudgetOption, memorySettings } from './memory-option.ts'
 import { checkRemoteCompaction, type RemoteCompactionOption, remoteCompactionSettings } from './remote-compaction-option.ts'
-import { booleanOption, checkOptions, integerOption, objectOption, oneOfOption, optional, type OptionChecks, pricesOption, textOption } from './option-checks.ts'
+import {
+  booleanOption,
+  checkOptions,
+  integerOption,
+  objectOption,
+  oneOfOption,
+  optional,
+  type OptionChecks,
+  pricesOption,
+  textOption,
+  zeroOrIntegerOption,
+} from './option-checks.ts'
 
 /** The write-ahead log; a word alone takes the defaults of its kind. */
 export type WalOption = 'none' | 'local' | 'object-store' | { readonly kind: 'none' } | LocalWalOption | StoreWalOption
@@ -207,7 +218,7 @@ const checks: OptionChecks<OpenOptions> = {
   compactionTombstonePercent: integerOption(0, 100),
   blobThresholdBytes: checkBlobThreshold,
   blobGarbagePercent: integerOption(0, 90),
-  compactionMaxAgeMs: (value) => (value === 0 ? undefined : integerOption(60_000, 10 * 365 * 86_400_000)(value)),
+  compactionMaxAgeMs: zeroOrIntegerOption(60_000, 10 * 365 * 86_400_000),
   level0CompactionTrigger: integerOption(1, 1000),
   level0StopTrigger: integerOption(1, 10_000),
   levelBaseSizeBytes: integerOption(4 * 1024, 1024 * GIB),

@@ -45,6 +45,15 @@ export function integerOption(least: number, most: number): OptionCheck {
       : `a whole number from ${least} to ${most}`
 }
 
+/** A whole number in a range, or 0 for off. */
+export function zeroOrIntegerOption(least: number, most: number): OptionCheck {
+  const check = integerOption(least, most)
+  return (value) => {
+    const wanted = value === 0 ? undefined : check(value)
+    return wanted && `0 or ${wanted}`
+  }
+}
+
 export function oneOfOption(...words: readonly string[]): OptionCheck {
   return (value) => (words.includes(value as string) ? undefined : words.map((word) => `'${word}'`).join(' or '))
 }

@@ -21,7 +21,7 @@ export function checkSameOperator({ name, mergeOperator }: KeyspaceRecord, given
   if (mergeOperator === undefined || sameOperator(mergeOperator, given)) return
   throw new MoraineError(
     'INVALID',
-    `${keyspaceText(name)} has merge operator ${operatorText(mergeOperator)}, not ${operatorText(given)}: its operands would be misread`,
+    `${keyspaceText(name)} has merge operator ${operatorText(mergeOperator)}, not ${operatorText(given)}; its operands would be misread: pass the operator that it was written with`,
     { detail: { keyspace: name, mergeOperator: mergeOperator.name, version: mergeOperator.version } },
   )
 }

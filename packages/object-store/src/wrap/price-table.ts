@@ -123,7 +123,7 @@ export function priceTableDefect(value: unknown): string | undefined {
   }
   const table = value as Partial<Record<keyof PriceTable, unknown>>
   const unknown = Object.keys(table).find((field) => !Object.hasOwn(FREE_PRICES, field))
-  if (unknown !== undefined) return `a price table without '${unknown}'; it has ${Object.keys(FREE_PRICES).join(', ')}`
+  if (unknown !== undefined) return `a price table of ${Object.keys(FREE_PRICES).join(', ')}, without '${unknown}'`
   if (typeof table.name !== 'string' || table.name === '') return 'a price table with a name'
   if (table.currency !== 'USD') return "a price table in currency 'USD'"
   if (!isDate(table.effectiveDate)) return 'a price table with an effectiveDate, YYYY-MM-DD'

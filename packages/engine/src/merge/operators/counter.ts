@@ -15,8 +15,8 @@ export const counter: MergeOperator = {
 
 /** The eight bytes of a whole number; INVALID when it does not fit. */
 export function counterBytes(value: bigint | number): Uint8Array {
-  if (typeof value === 'number' && !Number.isSafeInteger(value)) {
-    throw new MoraineError('INVALID', `a counter takes whole numbers, not ${value}`)
+  if (typeof value !== 'bigint' && !Number.isSafeInteger(value)) {
+    throw new MoraineError('INVALID', `a counter takes whole numbers, not ${typeof value === 'number' ? value : `a value of type ${typeof value}`}`)
   }
   const big = BigInt(value)
   if (BigInt.asIntN(64, big) !== big) throw new MoraineError('INVALID', `${big} does not fit the 64 bits of a counter`)

@@ -66,8 +66,8 @@ describe('counter', () => {
     expect(() => counter.merge(KEY, undefined, [new Uint8Array(size)])).toThrow('8 bytes')
   })
 
-  test.each([1.5, 2n ** 63n, -(2n ** 63n) - 1n, Number.NaN])('has no bytes for %s', (number) => {
-    expect(() => counterBytes(number)).toThrow(expect.objectContaining({ code: 'INVALID' }) as Error)
+  test.each([1.5, 2n ** 63n, -(2n ** 63n) - 1n, Number.NaN, 'x', undefined])('has no bytes for %s', (number) => {
+    expect(() => counterBytes(number as number)).toThrow(expect.objectContaining({ code: 'INVALID' }) as Error)
   })
 })
 
