@@ -187,4 +187,15 @@ describe('a savepoint', () => {
     await expect(collect(exportSavepoint({ store, prefix: 'from' }))).rejects.toThrow(/codec 'point'/)
     await expect(collect(exportSavepoint({ store, prefix: 'from' }, { checkpoint: 'none' }))).rejects.toMatchObject({ code: 'INVALID' })
   })
+
+  test('the example in the documentation can be loaded', async () => {
+    const page = await readFile(new URL('../../docs/savepoints.md', import.meta.url), 'utf8')
+    const lines = /```json\n([^]*?)```/.exec(page)?.[1]?.trim().split('\n') ?? []
+    const into = { store: new MemoryObjectStore(), prefix: 'into' }
+    await importSavepoint(lines, into)
+    const backend = await openKeyedState(into, { keyCodec: utf8 })
+    expect(backend.restored?.metadata).toEqual({ offset: 17 })
+    expect(await backend.state(valueState('count', { codec: int64 })).of('user-1').get()).toBe(42n)
+    await backend.close()
+  })
 })
