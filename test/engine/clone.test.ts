@@ -1,7 +1,7 @@
 // Invariant: a clone holds what its source held, nothing is copied, and from then on neither side sees or harms the other;
 // parts of a database that are put together again are the database.
-import { utf8Decode } from '@moraine/base'
-import { CountingObjectStore, MemoryObjectStore, subtractRequests } from '@moraine/object-store'
+import { MoraineError, systemClock, utf8Decode } from '@moraine/base'
+import { CountingObjectStore, FaultyObjectStore, MemoryObjectStore, subtractRequests } from '@moraine/object-store'
 import { clone, type CloneSourceSpec, type Db, open } from 'moraine'
 import { describe, expect, test } from 'vitest'
 import { contents, numbered, outcomeOf, putAll, QUIET, textOf } from './subject.ts'
@@ -55,6 +55,21 @@ describe('a clone of one database', () => {
     expect(await read(store, 'b')).toEqual({ ...rest, 'key-000001': 'changed in b' })
     expect(await read(store, 'a')).toEqual({ ...base, 'key-000003': 'changed in a' })
     expect(await keysOf(store, 'a/sst/')).toEqual(expect.arrayContaining(before))
+  })
+
+  test('that is given up in its last step says that it may be complete, and it is whole', async () => {
+    const bucket = new MemoryObjectStore()
+    await make(bucket, 'a', numbered(0, 200), true)
+    // What a store says whose request was on its way when the signal fired.
+    const error = new MoraineError('ABORTED', 'the call was aborted by its signal')
+    const store = new FaultyObjectStore(
+      bucket,
+      (operation, key) => (operation === 'put' && key.startsWith('b/manifest/') ? { kind: 'loseReply', error } : undefined),
+      { clock: systemClock },
+    )
+    const given = clone({ store, prefix: 'a' }, { store, prefix: 'b' })
+    await expect(given).rejects.toMatchObject({ code: 'ABORTED', message: expect.stringContaining('may be complete') as string })
+    expect(await read(bucket, 'b')).toEqual(Object.fromEntries(numbered(0, 200)))
   })
 
   test('sees what a running source has flushed, and not more', async () => {

@@ -107,7 +107,11 @@ export async function cloneDatabases(request: CloneRequest): Promise<CloneReport
     throw error
   }
   const manifest = firstManifest(request, identity, settled.plan, settled.origins)
-  await createFirst(request, pins, manifest)
+  try {
+    await createFirst(request, pins, manifest)
+  } catch (error) {
+    throw isMoraineError(error, 'ABORTED') ? perhapsMade(error, target) : error
+  }
   if (resumed) await pins.sweep(placesOf(request, manifest.origins), manifest.origins)
   return reportOf(manifest)
 }
@@ -200,6 +204,15 @@ async function stillPinned(readings: readonly Reading[], signal: AbortSignal | u
   const held = readings.flatMap(({ heldBy }) => (heldBy === undefined ? [] : [heldBy]))
   const found = await Promise.all(held.map(({ store, pin }) => store.head(pin, { signal })))
   return found.every((info) => info !== undefined)
+}
+
+/** The signal fired while the first manifest was being created: nobody knows whether it is there, so nothing is cleaned up. */
+function perhapsMade(error: MoraineError, { url }: ObjectStore): MoraineError {
+  return new MoraineError(
+    'ABORTED',
+    `${error.message}; the clone at ${url} may be complete all the same: use it if it opens with createIfMissing: false, else repeat the call or destroy the location`,
+    { detail: error.detail, cause: error.cause ?? error },
+  )
 }
 
 function lostPin(): MoraineError {
