@@ -33,6 +33,12 @@ export const jsonPatch: MergeOperator = {
     if (Array.isArray(patch) && !patch.every(isOperation)) {
       throw new MoraineError('INVALID', "a JSON Patch is a list of { op, path, ... } with op 'add', 'remove', 'replace', 'move', 'copy' or 'test'")
     }
+    if (Array.isArray(patch) && patch.some(isMisread)) {
+      throw new MoraineError(
+        'INVALID',
+        "a path of a JSON Patch cannot name members 'constructor', 'prototype' or '__proto__': change them with a JSON Merge Patch",
+      )
+    }
   },
 }
 
@@ -40,6 +46,8 @@ type Json = string | number | boolean | null | Json[] | { [name: string]: Json }
 
 const SEQUENCE = 0
 const OPERATIONS: ReadonlySet<unknown> = new Set(['add', 'remove', 'replace', 'move', 'copy', 'test'])
+
+const PASSED_OVER: ReadonlySet<unknown> = new Set(['constructor', 'prototype', '__proto__'])
 
 function parse(bytes: Uint8Array, what: string): Json {
   try {
@@ -52,6 +60,12 @@ function parse(bytes: Uint8Array, what: string): Json {
 function isOperation(item: unknown): boolean {
   const { op, path, from } = (item ?? {}) as { op?: unknown; path?: unknown; from?: unknown }
   return OPERATIONS.has(op) && typeof path === 'string' && ((op !== 'move' && op !== 'copy') || typeof from === 'string')
+}
+
+/** The library passes over these members, and would change another one in their place. */
+function isMisread(item: unknown): boolean {
+  const { path, from } = item as { path?: unknown; from?: unknown }
+  return [path, from].some((pointer) => typeof pointer === 'string' && pointer.split('/').some((token) => PASSED_OVER.has(token)))
 }
 
 function textsOf(operand: Uint8Array): Uint8Array[] {
@@ -68,6 +82,8 @@ function patchesOf(operand: Uint8Array): Json[] {
 
 function apply(document: Json, patch: Json): Json {
   if (!Array.isArray(patch)) return mergePatch(document, patch)
+  // Operands that were written before `check` refused them do not fit.
+  if (patch.some(isMisread)) return document
   // The library wants a holder, so that a patch may replace the whole document; and it changes what it is given.
   const holder = { document: structuredClone(document) }
   const operations = patch.map((operation) => within(operation as unknown as Operation))

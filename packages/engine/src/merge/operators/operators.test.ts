@@ -126,6 +126,16 @@ describe('json-patch', () => {
     expect(({} as { polluted?: number }).polluted).toBeUndefined()
   })
 
+  test.each(['/__proto__/b', '/constructor/b', '/a/prototype/b', '/constructor'])('a patch of %s changes no other member, and is refused', (path) => {
+    const document = { a: { b: 1 }, b: 2, constructor: { b: 3 } }
+    for (const patch of [[{ op: 'replace', path, value: 9 }], [{ op: 'move', from: path, path: '/c' }]]) {
+      expect(patched(document, patch)).toEqual(document)
+      const operand = new Uint8Array(Buffer.from(JSON.stringify(patch)))
+      expect(() => jsonPatch.check?.(operand)).toThrow(expect.objectContaining({ code: 'INVALID' }) as Error)
+    }
+    expect(patched(document, { constructor: { b: 4 } })).toEqual({ ...document, constructor: { b: 4 } })
+  })
+
   test.each(['', '{', '[1]', '[{"op":"add"}]', '[{"op":"move","path":"/a"}]', '\0'])('refuses the operand %j', (operand) => {
     expect(() => jsonPatch.check?.(new Uint8Array(Buffer.from(operand)))).toThrow(expect.objectContaining({ code: 'INVALID' }) as Error)
   })
