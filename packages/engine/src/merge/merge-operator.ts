@@ -49,7 +49,7 @@ export function applyOperator(
   try {
     value = operator.merge(key, base, operands)
   } catch (cause) {
-    throw failure(operator, 'threw an error', cause)
+    throw failure(operator, `threw: ${cause instanceof Error ? cause.message : String(cause)}`, cause)
   }
   if (value instanceof Uint8Array && value.length <= MAX_VALUE_BYTES) return value
   throw failure(operator, 'gave something else than a Uint8Array of at most 1 GiB', undefined)
