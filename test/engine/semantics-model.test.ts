@@ -1,4 +1,4 @@
-// Invariant: merges, range deletes, expiry, keyspaces and plain writes, mixed in any way, answer as the history of versions
+// Invariant: merges, range deletes, expiry, keyspaces, transactions, conditional and plain writes, mixed in any way, answer as the history of versions
 // evaluated by the simplest rules does: through flushes, compactions, kills, restores, readers, clones and unions.
 import { mkdtemp, rm } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
@@ -44,6 +44,12 @@ const SHAPES: Record<string, Shape> = {
     log: 'none',
     options: { level0CompactionTrigger: 8, level0StopTrigger: 20, filterBitsPerKey: 0, compression: 'none' },
     semantics: expiring,
+  },
+  'leveled, large values apart, log in the store': {
+    log: 'object-store',
+    options: { blobThresholdBytes: 256, blobGarbagePercent: 30 },
+    semantics: expiring,
+    share: 0.5,
   },
   'with worker threads': { log: 'none', options: { workerThreads: 2 }, semantics: (seed) => ({ filter: seed % 2 === 0 }), share: 0.25 },
 }

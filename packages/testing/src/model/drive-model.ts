@@ -8,6 +8,7 @@ import { ModelDraws } from './model-draws.ts'
 import { type DrivenKeyspace, drivenKeyspaces } from './model-keyspaces.ts'
 import type { ModelOperation } from './model-operation.ts'
 import { ModelMismatch, ModelReads, readingOf, type ReadSubject } from './model-reads.ts'
+import { driveConditionalPut, driveTransaction } from './model-transactions.ts'
 import { ModelSideLives } from './model-side-lives.ts'
 import { isEmptyOperation, writeAsBatch, writeOne } from './write-operations.ts'
 
@@ -44,7 +45,7 @@ export interface DriveOptions {
 
 /**
  * Does random things to a database and to the model, and compares every answer: puts, deletes, merges, range deletes and
- * batches of them, reads, scans in both directions with all bounds, snapshots, a clock that is set, flushes, compactions,
+ * batches of them, transactions and conditional writes among other writers, reads, scans in both directions with all bounds, snapshots, a clock that is set, flushes, compactions,
  * clean reopenings and kills, checkpoints, readers, clones and unions.
  */
 export async function driveModel(subject: ModelSubject, options: DriveOptions): Promise<void> {
@@ -97,6 +98,8 @@ class ModelRun {
 
   async step(step: number): Promise<void> {
     this.#draws.step = step
+    // Runs of plain values draw as they always did.
+    if (this.#options.semantics !== undefined && this.#random.chance(0.08)) return await this.#transact()
     const dice = this.#random.below(1000)
     if (dice < 370) await this.#write([this.#draws.operation()])
     else if (dice < 480) await this.#write(this.#draws.batch())
@@ -140,6 +143,19 @@ class ModelRun {
     const [single] = operations
     await (operations.length === 1 && single !== undefined && this.#random.chance(0.8) ? this.#writeOne(single) : this.#writeBatch(operations))
     this.#model.apply(operations.filter((operation) => !isEmptyOperation(operation)), this.#latestMs)
+  }
+
+  async #transact(): Promise<void> {
+    for (const { name, options } of this.#keyspaces) if (name !== '') this.#db.keyspace(name, options)
+    const drive = this.#random.chance(0.7) ? driveTransaction : driveConditionalPut
+    await drive({
+      db: this.#db,
+      model: this.#model,
+      draws: this.#draws,
+      keyspaces: this.#keyspaces,
+      timeMs: this.#latestMs,
+      write: (operations) => this.#write(operations),
+    })
   }
 
   #writeOne(operation: ModelOperation): Promise<void> {
