@@ -3,7 +3,7 @@
 import { Deferred, type MoraineError, systemClock, utf8Encode } from '@moraine/base'
 import { json, type KeyedStateBackend, keyGroupOf, openKeyedState, rescaleKeyedState, utf8, valueState } from '@moraine/keyed-state'
 import { FaultyObjectStore, WrappedObjectStore } from '@moraine/object-store'
-import { clone, MemoryObjectStore, open } from 'moraine'
+import { clone, type CostStats, MemoryObjectStore, open } from 'moraine'
 import { describe, expect, test } from 'vitest'
 import { collect, type Job, openJob, states } from './keyed-job.ts'
 
@@ -13,6 +13,12 @@ const BIG = 'x'.repeat(10_000)
 async function overflow(job: Job): Promise<void> {
   const { log } = states(job)
   for (let i = 0; i < 40; i++) await log.of('overflow').add({ n: i, text: BIG } as { n: number })
+}
+
+/** What an opening asks of the store; a compaction that the background has begun meanwhile is not part of it. */
+function openingRequests({ byPurpose }: CostStats): number {
+  const { compaction: _, gc: __, ...others } = byPurpose
+  return Object.values(others).reduce((sum, { requests }) => sum + Object.values(requests).reduce((all, count) => all + count, 0), 0)
 }
 
 describe('opening', () => {
@@ -99,7 +105,7 @@ describe('opening', () => {
       await job.checkpoint()
       await job.close()
       const next = await openJob(store, 'job')
-      requests.push(next.stats().engine.store.requests)
+      requests.push(openingRequests(next.stats().engine.cost))
       expect((await states(next).log.of('key-7').get()).length).toBe(size === 10 ? 1 : 80)
       await next.close()
     }
