@@ -34,11 +34,6 @@ export const NEVER: number = Number.POSITIVE_INFINITY
 /** The latest time an envelope can carry, in milliseconds since the Unix epoch: the year 10889. */
 export const LAST_EXPIRY_MS: number = 2 ** 48 - 1
 
-/** The bytes of an envelope without its payload. */
-export function envelopeBytes(expiresAtMs: number): number {
-  return expiresAtMs === NEVER ? 1 : 1 + EXPIRY_BYTES
-}
-
 export function writeEnvelope(writer: ByteWriter, expiresAtMs: number, blob: boolean): void {
   const flags = (expiresAtMs === NEVER ? 0 : EXPIRES) | (blob ? BLOB : 0)
   writer.u8(flags)

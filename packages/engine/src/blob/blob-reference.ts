@@ -19,9 +19,6 @@ export interface BlobReference {
   readonly crc32c: number
 }
 
-/** Bytes of the file id at the beginning of a reference. */
-export const REFERENCE_ID_BYTES = 18
-
 const UNIQUE_BYTES = 12
 
 export function writeReference(writer: ByteWriter, { id, offset, recordBytes, valueBytes, crc32c }: BlobReference): void {

@@ -5,8 +5,6 @@
  */
 export type Sequence = number & { readonly __brand: 'sequence' }
 
-export const MAX_SEQUENCE: Sequence = Number.MAX_SAFE_INTEGER as Sequence
-
 export function sequence(value: number): Sequence {
   return value as Sequence
 }

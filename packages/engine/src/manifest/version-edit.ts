@@ -14,5 +14,3 @@ export interface VersionEdit {
   readonly removed: readonly LeveledFile[]
   readonly added: readonly LeveledFile[]
 }
-
-export const EMPTY_EDIT: VersionEdit = { removed: [], added: [] }
