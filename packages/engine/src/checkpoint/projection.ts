@@ -1,6 +1,6 @@
 import { MoraineError } from '@moraine/base'
 import type { KeyRange } from '../key/key-range.ts'
-import { prefixLength, storedKey } from '../key/keyspace.ts'
+import { prefixOf, storedKey } from '../key/keyspace.ts'
 import type { ManifestId } from '../layout/numbers.ts'
 import type { KeyspaceRecord } from '../manifest/keyspace-record.ts'
 import type { Manifest } from '../manifest/manifest.ts'
@@ -78,7 +78,7 @@ export function project({ name, manifest, place, translate, range }: ProjectionS
 
 /** The stored keys of a range of user keys in the keyspace of a stored key; a table holds keys of one keyspace only. */
 export function rangeInKeyspace({ gte, lt }: KeyRange, stored: Uint8Array): KeyRange {
-  const prefix = stored.subarray(0, prefixLength(stored, 0, stored.length))
+  const prefix = prefixOf(stored)
   return {
     gte: gte === undefined ? undefined : storedKey(prefix, gte),
     lt: lt === undefined ? undefined : storedKey(prefix, lt),

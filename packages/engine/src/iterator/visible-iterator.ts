@@ -2,7 +2,7 @@ import { compareRanges } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { ENVELOPED, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
 import type { KeyRange } from '../key/key-range.ts'
-import { prefixLength, userKey } from '../key/keyspace.ts'
+import { prefixOf, userKey } from '../key/keyspace.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
 import { OperandStack } from '../merge/operand-stack.ts'
 import { EntryFields, type EntryView } from './entry-fields.ts'
@@ -243,7 +243,7 @@ export class VisibleIterator extends EntryFields {
 
   #showMerged({ bytes, start, end }: KeySlice, base: Uint8Array | undefined): void {
     const stored = bytes.subarray(start, end)
-    const key = userKey(stored.subarray(0, prefixLength(stored, 0, stored.length)), stored)
+    const key = userKey(prefixOf(stored), stored)
     this.keyBytes = bytes
     this.keyStart = start
     this.keyEnd = end

@@ -95,6 +95,11 @@ export function prefixLength(stored: Uint8Array, start: number, end: number): nu
   return zero < 0 || zero >= end ? 0 : zero + 1 - start
 }
 
+/** What a stored key begins with to name its keyspace; nothing in the default one. A view. */
+export function prefixOf(stored: Uint8Array): Uint8Array {
+  return stored.subarray(0, prefixLength(stored, 0, stored.length))
+}
+
 /** The name of the keyspace of a stored key. */
 export function keyspaceOf(stored: Uint8Array): string {
   const length = prefixLength(stored, 0, stored.length)

@@ -1,7 +1,7 @@
 import { type DataBlock, EntryKind, filterHash, type SstMetadata } from '@moraine/sstable'
 import { ENVELOPED, envelopedKind, expiryOf, isBlobReference, KIND_MASK, NEVER, payloadStart } from '../batch/envelope.ts'
 import { type BlobReference, readReference } from '../blob/blob-reference.ts'
-import { prefixLength, userKey } from '../key/keyspace.ts'
+import { prefixOf, userKey } from '../key/keyspace.ts'
 import type { Memtable } from '../memtable/memtable.ts'
 import { MEMO_LEAST_OPERANDS, MergeMemo } from '../merge/merge-memo.ts'
 import type { MergeOperators } from '../merge/merge-operators.ts'
@@ -181,7 +181,8 @@ export class PointLookup {
     if (metadata === undefined) return this.#block(handle, -1)
     handle.metadataUsed = true
     const key = this.#key
-    const [keyStart, keyEnd] = [this.#keyStart, this.#keyEnd]
+    const keyStart = this.#keyStart
+    const keyEnd = this.#keyEnd
     const deletedSeq =
       file.rangeTombstoneCount === undefined
         ? 0
@@ -274,7 +275,7 @@ export class PointLookup {
     const key = this.#key.slice(this.#keyStart, this.#keyEnd)
     const operator = this.#rules.operators.of(key)
     const seq = operands.newestSeq
-    const value = operands.applyTo(operator, userKey(key.subarray(0, prefixLength(key, 0, key.length)), key), base)
+    const value = operands.applyTo(operator, userKey(prefixOf(key), key), base)
     // What expires is another value tomorrow.
     const lasting = !this.#sawExpiry
     if (lasting && operands.size >= MEMO_LEAST_OPERANDS) this.#memo.set(this.#memoKey(), { seq, value })

@@ -2,7 +2,7 @@ import { ByteWriter } from '@moraine/base'
 import { EntryKind } from '@moraine/sstable'
 import { ENVELOPED, expiryOf, KIND_MASK, NEVER, payloadStart, writeEnvelope } from '../batch/envelope.ts'
 import type { ValueSeparator } from '../blob/value-separator.ts'
-import { prefixLength, userKey } from '../key/keyspace.ts'
+import { prefixOf, userKey } from '../key/keyspace.ts'
 import type { RangeTombstones } from '../key/range-tombstones.ts'
 import type { MergeOperator } from '../merge/merge-operator.ts'
 import { applyOperator } from '../merge/merge-operator.ts'
@@ -216,7 +216,7 @@ export class VersionReducer {
 
   #userKey(): Uint8Array {
     const stored = this.#keyBytes.slice(this.#keyStart, this.#keyEnd)
-    return userKey(stored.subarray(0, prefixLength(stored, 0, stored.length)), stored)
+    return userKey(prefixOf(stored), stored)
   }
 
   #isBottommost(): boolean {
